@@ -1,0 +1,239 @@
+#include "coordinator/coordinator_session.h"
+
+#include <algorithm>
+
+#include "runtime/host/log.h"
+#include "runtime/host/sha256.h"
+#include "runtime/host/stop_signal.h"
+
+namespace runnel::coordinator {
+namespace {
+
+using host::log_line;
+using host::LogLevel;
+
+// After the last goodbye was handed to the socket: time for it to leave the machine.
+constexpr Duration kGoodbyeTime = milliseconds(500);
+// Messages taken before decisions are stored: bounds the size of one transaction and the wait for an answer.
+constexpr int kMessagesPerTurn = 2048;
+
+std::string model_sha256(const ModelRecord& model) {
+  return host::sha256_hex({reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
+}
+
+}  // namespace
+
+CoordinatorSession::CoordinatorSession(const SessionSettings& settings, CoordinatorEngine engine, Store& store,
+                                       host::CoordinatorLink& link, host::CoordinatorChannels& channels,
+                                       HeldOutEvaluation* evaluation, host::EventLog& events, host::FrameDump& dump)
+    : settings_(settings),
+      engine_(std::move(engine)),
+      store_(store),
+      link_(link),
+      channels_(channels),
+      evaluation_(evaluation),
+      events_(events),
+      dump_(dump) {}
+
+Failure CoordinatorSession::run() {
+  for (;;) {
+    take_messages();
+    const Instant now = clock_.now();
+    channels_.handle_timeout(now);
+    take_channel_events(now);
+    engine_.handle_timeout(now);
+    if (evaluation_ == nullptr || !evaluation_->full()) store_decisions(now);
+    send_frames(now);
+    evaluate();
+    report();
+    if (host::stop_requested()) return Error::kOk;
+    if (may_exit(now)) return Error::kOk;
+    RUNNEL_TRY(link_.wait(pause(clock_.now())));
+  }
+}
+
+void CoordinatorSession::take_messages() {
+  host::RoutingId from;
+  for (int taken = 0; taken < kMessagesPerTurn && link_.receive(from, received_); ++taken) {
+    const Instant now = clock_.now();
+    channels_.handle_message(from, received_, now);
+    take_channel_events(now);
+    for (host::SessionId session = 0; channels_.poll_plaintext(session, received_);) {
+      if (dump_.enabled()) dump("in", received_);
+      engine_.handle_frame(now, session, received_);
+    }
+  }
+}
+
+void CoordinatorSession::take_channel_events(Instant now) {
+  for (host::CoordinatorEvent event; channels_.poll_event(event);) {
+    switch (event.kind) {
+      case host::CoordinatorEvent::Kind::kOpened:
+        log_line(LogLevel::kDebug, "session with %s (%s handshake)", event.device.name.c_str(), event.resumed ? "abbreviated" : "full");
+        engine_.handle_session_opened(now, event.session, event.device.name);
+        break;
+      case host::CoordinatorEvent::Kind::kClosed:
+        engine_.handle_session_closed(now, event.session);
+        break;
+      case host::CoordinatorEvent::Kind::kFailed:
+        log_line(LogLevel::kWarning, "no session with %s: %s",
+                 event.device.name.empty() ? "an unknown peer" : event.device.name.c_str(), event.failure.text());
+        events_.write("warning", {{"text", std::string_view(event.failure.text())}});
+        break;
+    }
+  }
+}
+
+void CoordinatorSession::store_decisions(Instant now) {
+  while (StoreRequest* request = engine_.poll_store(now)) {
+    Failure outcome = Error::kOk;
+    if (auto* open = std::get_if<OpenRound>(request)) {
+      open->round.opened_at = host::unix_seconds();
+      outcome = store_.open_round(open->round);
+      if (outcome.ok()) {
+        log_line(LogLevel::kInfo, "round %u open: %zu devices, model version %llu", open->round.round, open->round.selected.size(),
+                 static_cast<unsigned long long>(open->round.base_version));
+      }
+    } else if (auto* extension = std::get_if<ExtendRound>(request)) {
+      outcome = store_.extend_round(extension->round, extension->selected);
+    } else if (auto* accepted = std::get_if<AcceptUpdates>(request)) {
+      for (UpdateRecord& update : accepted->updates) update.accepted_at = host::unix_seconds();
+      outcome = store_.accept_updates(accepted->updates);
+    } else if (auto* close = std::get_if<CloseRound>(request)) {
+      close->result.closed_at = host::unix_seconds();
+      outcome = store_.close_round(close->result);
+    }
+    engine_.handle_stored(now, outcome);
+  }
+}
+
+void CoordinatorSession::dump(const char* direction, ByteView bytes) {
+  const std::vector<uint8_t> aligned(bytes.begin(), bytes.end());
+  const Result<wire::Message> message = wire::decode_frame(aligned);
+  dump_.write(direction, message ? wire::message_name(*message) : "malformed", "rnl", aligned);
+}
+
+void CoordinatorSession::send_frames(Instant now) {
+  const auto flush = [&] {
+    host::RoutingId to;
+    while (channels_.poll_message(to, outgoing_)) {
+      const Error error = link_.send(to, outgoing_);
+      // A full queue means a peer that does not read: like a peer that is gone, it asks again when it is back.
+      if (error != Error::kOk && outgoing_.size() >= host::kMessageHeaderBytes) {
+        engine_.handle_unreachable(now, load_le<uint64_t>(outgoing_.data() + 1));
+      }
+    }
+  };
+  flush();
+  while (const auto frame = engine_.poll_frame(now)) {
+    if (dump_.enabled()) dump("out", frame->bytes);
+    if (const Failure bad = channels_.send(frame->session, frame->bytes); !bad.ok()) {
+      engine_.handle_unreachable(now, frame->session);
+    }
+    flush();
+  }
+  while (const auto session = engine_.poll_close()) {
+    flush();
+    channels_.close(*session);
+    flush();
+  }
+}
+
+void CoordinatorSession::evaluate() {
+  if (evaluation_ == nullptr || !evaluation_->busy()) return;
+  Result<std::optional<Evaluation>> outcome = evaluation_->step();
+  if (!outcome) {
+    log_line(LogLevel::kError, "the model cannot be evaluated: %s", outcome.failure().text());
+    events_.write("warning", {{"text", std::string_view(outcome.failure().text())}});
+    if (unevaluated_.empty()) return;
+    report_evaluated(unevaluated_.begin()->second, std::nullopt);
+    unevaluated_.erase(unevaluated_.begin());
+    return;
+  }
+  if (!outcome->has_value()) return;
+  const Evaluation& evaluation = **outcome;
+  newest_ = evaluation;
+  if (const Failure bad = store_.record_evaluation(evaluation); !bad.ok()) {
+    log_line(LogLevel::kWarning, "the evaluation of model version %llu is not stored: %s",
+             static_cast<unsigned long long>(evaluation.model_version), bad.text());
+  }
+  if (const auto found = unevaluated_.find(evaluation.round); found != unevaluated_.end()) {
+    report_evaluated(found->second, evaluation);
+    unevaluated_.erase(found);
+  }
+}
+
+void CoordinatorSession::report() {
+  while (const std::optional<Event> event = engine_.poll_event()) {
+    if (const auto* change = std::get_if<DeviceChange>(&*event)) {
+      events_.write("device", {{"name", std::string_view(change->device)},
+                               {"state", std::string_view(device_activity_name(change->activity))},
+                               {"round", uint64_t{change->round}}});
+    } else if (const auto* warning = std::get_if<Warning>(&*event)) {
+      log_line(LogLevel::kWarning, "%s", warning->text.c_str());
+      events_.write("warning", {{"text", std::string_view(warning->text)}});
+    } else if (const auto* result = std::get_if<RoundResult>(&*event)) {
+      report_round(*result);
+    }
+  }
+  if (!engine_.finished() || finish_reported_ || !unevaluated_.empty()) return;
+  finish_reported_ = true;
+  finished_at_ = clock_.now();
+  const RoundEngine& rounds = engine_.rounds();
+  const std::string sha256 = model_sha256(rounds.model());
+  const auto figure = [&](double value) { return newest_.has_value() ? std::optional<double>(value) : std::nullopt; };
+  events_.write("finished", {{"rounds", uint64_t{rounds.rounds_closed()}},
+                             {"accuracy", figure(newest_.has_value() ? newest_->accuracy : 0.0)},
+                             {"loss", figure(newest_.has_value() ? newest_->loss : 0.0)},
+                             {"model_sha256", std::string_view(sha256)},
+                             {"parameters", uint64_t{rounds.model().parameters.size()}},
+                             {"updates_accepted", engine_.counters().updates_accepted},
+                             {"updates_repeated", engine_.counters().updates_repeated},
+                             {"updates_refused", engine_.counters().updates_refused}});
+  log_line(LogLevel::kInfo, "the run is finished: %u rounds, model %s", rounds.rounds_closed(), sha256.c_str());
+}
+
+void CoordinatorSession::report_round(const RoundResult& result) {
+  if (evaluation_ == nullptr) {
+    report_evaluated(result, std::nullopt);
+    return;
+  }
+  evaluation_->add(result.round, result.model);
+  RoundResult kept = result;
+  kept.model.parameters = {};
+  unevaluated_[result.round] = std::move(kept);
+}
+
+void CoordinatorSession::report_evaluated(const RoundResult& result, const std::optional<Evaluation>& evaluation) {
+  char figures[80] = "";
+  if (evaluation.has_value()) {
+    std::snprintf(figures, sizeof figures, ", test accuracy %.2f %%, loss %.4f", 100.0 * evaluation->accuracy, evaluation->loss);
+  }
+  log_line(LogLevel::kInfo, "round %u closed: %u devices, %.2f bits a coordinate, %.1f s%s", result.round, result.participants,
+           result.bits_per_coordinate, result.seconds, figures);
+  events_.write("round", {{"round", uint64_t{result.round}},
+                          {"accuracy", evaluation ? std::optional<double>(evaluation->accuracy) : std::nullopt},
+                          {"loss", evaluation ? std::optional<double>(evaluation->loss) : std::nullopt},
+                          {"training_loss", result.mean_loss},
+                          {"participants", uint64_t{result.participants}},
+                          {"bits_per_coordinate", result.bits_per_coordinate},
+                          {"uplink_bytes", channels_.counters().bytes_received},
+                          {"downlink_bytes", channels_.counters().bytes_sent},
+                          {"seconds", result.seconds},
+                          {"model_version", result.model.version}});
+}
+
+bool CoordinatorSession::may_exit(Instant now) {
+  if (!settings_.exit_when_finished || !finish_reported_) return false;
+  const bool told = engine_.everyone_told() && engine_.told_count() >= settings_.devices_expected && settings_.devices_expected > 0;
+  return now - finished_at_ >= (told ? kGoodbyeTime : settings_.linger);
+}
+
+Duration CoordinatorSession::pause(Instant now) const {
+  if (evaluation_ != nullptr && evaluation_->busy()) return Duration::zero();
+  Instant next = std::min(engine_.next_timeout(), channels_.next_timeout());
+  if (finish_reported_ && settings_.exit_when_finished) next = std::min(next, now + milliseconds(50));
+  return next == kNever ? host::CoordinatorLink::kForever : std::max(Duration::zero(), next - now);
+}
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,445 @@
+#include "coordinator/engine/coordinator_engine.h"
+
+#include <algorithm>
+
+namespace runnel::coordinator {
+namespace {
+
+constexpr size_t kEventsMax = 4096;  // beyond it the oldest go: events are for watching, the store is for keeping
+
+}  // namespace
+
+const char* device_activity_name(DeviceActivity activity) {
+  switch (activity) {
+    case DeviceActivity::kOnline: return "online";
+    case DeviceActivity::kTraining: return "training";
+    case DeviceActivity::kUploading: return "uploading";
+    case DeviceActivity::kWaiting: return "waiting";
+    case DeviceActivity::kOffline: return "offline";
+  }
+  return "unknown";
+}
+
+CoordinatorEngine::CoordinatorEngine(const CoordinatorOptions& options, RoundEngine rounds)
+    : options_(options), rounds_(std::move(rounds)), uploads_(options.uploads_bytes_max, options.update_bytes_max) {
+  rebuild_model_message();
+}
+
+void CoordinatorEngine::rebuild_model_message() {
+  const ModelRecord& model = rounds_.model();
+  if (model_message_version_ == model.version) return;
+  model_memory_.resize(wire::model_bytes_max(options_.model, model.parameters.size()));
+  wire::Model message;
+  message.run = options_.round.run;
+  message.model_version = model.version;
+  message.spec = options_.model;
+  message.parameters = model.parameters;
+  Result<ByteView> built = wire::build_model(message, model_memory_);
+  RUNNEL_ASSERT(built.ok());
+  model_message_ = *built;
+  model_message_version_ = model.version;
+}
+
+// --- sessions ---
+
+void CoordinatorEngine::handle_session_opened(Instant, SessionId id, const std::string& device) {
+  if (sessions_.size() >= options_.sessions_max && !sessions_.contains(id)) {
+    closing_.push_back(id);
+    return;
+  }
+  Session& session = sessions_[id];
+  session = Session{};
+  session.device = device;
+}
+
+void CoordinatorEngine::handle_session_closed(Instant, SessionId id) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  if (const auto by_name = session_by_device_.find(found->second.device);
+      by_name != session_by_device_.end() && by_name->second == id) {
+    set_activity(found->second, DeviceActivity::kOffline);
+    session_by_device_.erase(by_name);
+  }
+  sessions_.erase(found);
+}
+
+void CoordinatorEngine::handle_unreachable(Instant, SessionId id) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  Session& session = found->second;
+  session.reachable = false;
+  session.model = {};
+  session.pong_due.reset();
+  session.ack_due.reset();
+  session.refusal_due.reset();
+  session.welcome_due = session.plan_due = session.bye_due = false;
+  if (session.welcomed) set_activity(session, DeviceActivity::kOffline);
+}
+
+CoordinatorEngine::Session* CoordinatorEngine::session_of(const std::string& device, SessionId* id) {
+  const auto by_name = session_by_device_.find(device);
+  if (by_name == session_by_device_.end()) return nullptr;
+  const auto found = sessions_.find(by_name->second);
+  if (found == sessions_.end()) return nullptr;
+  if (id != nullptr) *id = found->first;
+  return &found->second;
+}
+
+size_t CoordinatorEngine::told_count() const {
+  return static_cast<size_t>(std::count_if(sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second.told_finished; }));
+}
+
+bool CoordinatorEngine::everyone_told() const {
+  return std::all_of(sessions_.begin(), sessions_.end(), [](const auto& entry) {
+    return !entry.second.welcomed || !entry.second.reachable || entry.second.told_finished;
+  });
+}
+
+void CoordinatorEngine::make_ready(SessionId id, Session& session) {
+  if (session.queued) return;
+  session.queued = true;
+  ready_.push_back(id);
+}
+
+void CoordinatorEngine::set_activity(Session& session, DeviceActivity activity) {
+  if (session.activity == activity && session.welcomed) return;
+  session.activity = activity;
+  if (!session.device.empty()) add_event(DeviceChange{session.device, activity, rounds_.round()});
+}
+
+void CoordinatorEngine::add_event(Event event) {
+  if (events_.size() == kEventsMax) events_.pop_front();
+  events_.push_back(std::move(event));
+}
+
+void CoordinatorEngine::drop_frame(const Session& session, const std::string& why) {
+  ++counters_.frames_dropped;
+  add_event(Warning{"a frame from " + (session.device.empty() ? std::string("an unknown device") : session.device) +
+                    " was dropped: " + why});
+}
+
+// --- frames in ---
+
+void CoordinatorEngine::handle_frame(Instant now, SessionId id, ByteView bytes) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  Session& session = found->second;
+  ++counters_.frames_in;
+  session.reachable = true;
+  Result<wire::Message> message = wire::decode_frame(bytes);
+  if (!message) {
+    drop_frame(session, message.failure().text());
+    if (message.error() != Error::kUnsupported) refuse(id, session, wire::Reason::kMalformed, message.failure().text(), 0, 60'000);
+    return;
+  }
+  if (!session.welcomed && !std::holds_alternative<wire::Hello>(*message)) {
+    drop_frame(session, std::string(wire::message_name(*message)) + " before Hello");
+    return;
+  }
+  std::visit([&](const auto& m) { on(now, id, session, m); }, *message);
+  take_round_outcomes(now);
+}
+
+template <typename Unexpected>
+void CoordinatorEngine::on(Instant, SessionId id, Session& session, const Unexpected& message) {
+  const std::string why = std::string(wire::message_name(wire::Message(message))) + " is not for a coordinator";
+  drop_frame(session, why);
+  refuse(id, session, wire::Reason::kMalformed, why, 0, 60'000);
+}
+
+void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::Hello& hello) {
+  const std::string claimed(hello.device);
+  if (claimed.empty() || (!session.device.empty() && claimed != session.device)) {
+    refuse(id, session, wire::Reason::kIdentity,
+           "the name \"" + claimed + "\" is not the one of this session, \"" + session.device + "\"");
+    session.close_after = true;
+    return;
+  }
+  if (hello.protocol_min > wire::kProtocolMax || hello.protocol_max < wire::kProtocolMin) {
+    refuse(id, session, wire::Reason::kVersion,
+           "the device speaks protocol " + std::to_string(hello.protocol_min) + " to " + std::to_string(hello.protocol_max) +
+               ", this coordinator " + std::to_string(wire::kProtocolMin) + " to " + std::to_string(wire::kProtocolMax));
+    session.close_after = true;
+    return;
+  }
+  const auto planned = static_cast<uint8_t>(options_.round.plan.codec.codec);
+  if (std::find(hello.codecs.begin(), hello.codecs.end(), planned) == hello.codecs.end()) {
+    refuse(id, session, wire::Reason::kCodec,
+           std::string("the device cannot encode with ") + plan::codec_name(options_.round.plan.codec.codec));
+    session.close_after = true;
+    return;
+  }
+  session.device = claimed;
+  session.protocol = std::min<uint16_t>(hello.protocol_max, wire::kProtocolMax);
+  if (const auto other = session_by_device_.find(claimed); other != session_by_device_.end() && other->second != id) {
+    // The device has started anew, or a second machine uses its name: the newest session is the device.
+    sessions_.erase(other->second);
+    closing_.push_back(other->second);
+  }
+  session_by_device_[claimed] = id;
+  set_activity(session, DeviceActivity::kOnline);
+  session.welcomed = true;
+  session.model = {};
+  session.welcome_due = true;
+  session.plan_due = true;
+  session.bye_due = finished();
+  session.told_finished = false;
+  make_ready(id, session);
+  rounds_.handle_device(now, claimed, true);
+}
+
+void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::ModelRequest& request) {
+  if (request.run != options_.round.run || request.model_version != model_message_version_) {
+    if (rounds_.plan_for(session.device, now).has_value()) {
+      session.plan_due = true;  // it asked before it knew of the round that is open now
+      make_ready(id, session);
+      return;
+    }
+    refuse(id, session, wire::Reason::kUnknownModel, "model version " + std::to_string(request.model_version) + " is not kept", 0, 1);
+    return;
+  }
+  if (request.bytes == 0 || !range_within(request.offset, request.bytes, model_message_.size())) {
+    const std::string why = "ModelRequest of [" + std::to_string(request.offset) + ", +" + std::to_string(request.bytes) +
+                            ") of a model of " + std::to_string(model_message_.size()) + " bytes";
+    drop_frame(session, why);
+    refuse(id, session, wire::Reason::kMalformed, why, 0, 60'000);
+    return;
+  }
+  const uint64_t end = request.offset + request.bytes;
+  if (session.model.next < session.model.end && session.model.end == request.offset) {
+    session.model.end = end;  // the next stretch of the one that is on its way
+  } else {
+    session.model = {request.offset, end};
+  }
+  make_ready(id, session);
+}
+
+void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::UpdateOffer& offer) {
+  if (rounds_.is_accepted(session.device, offer.sequence)) {
+    ++counters_.updates_repeated;
+    session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kDurable, offer.total_bytes};
+    make_ready(id, session);
+    return;
+  }
+  if (uploads_.sequence(session.device) == offer.sequence && rounds_.took_part(session.device)) {
+    return;  // complete, and waiting for the disk: the acknowledgement will follow
+  }
+  if (const auto bad = rounds_.check_offer(session.device, offer); bad.has_value()) {
+    uploads_.forget(session.device);
+    refuse(id, session, bad->reason, bad->detail, offer.sequence);
+    return;
+  }
+  const Result<uint64_t> received = uploads_.offer(session.device, offer, now);
+  if (!received) {
+    const bool busy = received.error() == Error::kBusy;
+    refuse(id, session, busy ? wire::Reason::kBusy : wire::Reason::kLimit, received.failure().text(), offer.sequence,
+           busy ? options_.busy_retry_ms : 0);
+    return;
+  }
+  set_activity(session, DeviceActivity::kUploading);
+  session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kReceiving, *received};
+  make_ready(id, session);
+  finish_upload(now, id, session);
+}
+
+void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::UpdateChunk& chunk) {
+  if (rounds_.is_accepted(session.device, chunk.sequence) || rounds_.took_part(session.device)) return;  // sent twice
+  const Result<uint64_t> received = uploads_.add(session.device, chunk, now);
+  if (!received) {
+    // After a refused offer, chunks that were already under way still arrive; they need no answer of their own.
+    if (received.error() != Error::kNotFound) drop_frame(session, received.failure().text());
+    return;
+  }
+  session.ack_due = wire::UpdateAck{chunk.sequence, wire::UpdateState::kReceiving, *received};
+  make_ready(id, session);
+  finish_upload(now, id, session);
+}
+
+void CoordinatorEngine::finish_upload(Instant now, SessionId id, Session& session) {
+  const Result<bool> complete = uploads_.complete(session.device);
+  const uint64_t sequence = uploads_.sequence(session.device);
+  if (!complete) {
+    uploads_.forget(session.device);
+    session.ack_due.reset();
+    // The bytes were damaged on the way: the device still has the right ones.
+    refuse(id, session, wire::Reason::kChecksum, complete.failure().text(), sequence, options_.busy_retry_ms);
+    return;
+  }
+  if (!*complete) return;
+  if (const auto bad = rounds_.handle_update(now, session.device, sequence, uploads_.bytes(session.device)); bad.has_value()) {
+    uploads_.forget(session.device);
+    session.ack_due.reset();
+    refuse(id, session, bad->reason, bad->detail, sequence);
+  }
+}
+
+void CoordinatorEngine::on(Instant, SessionId id, Session& session, const wire::Ping& ping) {
+  session.pong_due = ping.nonce;
+  make_ready(id, session);
+}
+void CoordinatorEngine::on(Instant, SessionId, Session&, const wire::Pong&) {}
+void CoordinatorEngine::on(Instant now, SessionId id, Session&, const wire::Bye&) { handle_unreachable(now, id); }
+
+void CoordinatorEngine::refuse(SessionId id, Session& session, wire::Reason reason, std::string detail, uint64_t sequence,
+                               uint32_t retry_after_ms) {
+  if (sequence != 0 && retry_after_ms == 0) ++counters_.updates_refused;
+  if (retry_after_ms == 0) {
+    add_event(Warning{(session.device.empty() ? std::string("an unknown device") : session.device) + " was refused (" +
+                      wire::reason_name(reason) + "): " + detail});
+  }
+  detail.resize(std::min<size_t>(detail.size(), wire::kTextBytesMax));
+  session.refusal_detail = std::move(detail);
+  session.refusal_due = wire::Refusal{reason, session.refusal_detail, sequence, retry_after_ms};
+  make_ready(id, session);
+}
+
+// --- rounds ---
+
+void CoordinatorEngine::handle_timeout(Instant now) {
+  rounds_.handle_timeout(now);
+  take_round_outcomes(now);
+}
+
+void CoordinatorEngine::handle_stored(Instant now, const Failure& failure) {
+  rounds_.handle_stored(now, failure);
+  take_round_outcomes(now);
+}
+
+void CoordinatorEngine::take_round_outcomes(Instant now) {
+  while (auto accepted = rounds_.poll_accepted()) {
+    ++counters_.updates_accepted;
+    uploads_.forget(accepted->device);
+    SessionId id = 0;
+    if (Session* session = session_of(accepted->device, &id); session != nullptr && session->reachable) {
+      session->ack_due = wire::UpdateAck{accepted->sequence, wire::UpdateState::kDurable, 0};
+      set_activity(*session, DeviceActivity::kWaiting);
+      make_ready(id, *session);
+    }
+  }
+  while (auto closed = rounds_.poll_closed()) {
+    rebuild_model_message();
+    for (auto& [id, session] : sessions_) {
+      if (session.model.next >= session.model.end) continue;
+      session.model = {};
+      refuse(id, session, wire::Reason::kUnknownModel, "round " + std::to_string(closed->result.round) + " is closed", 0, 1);
+    }
+    for (const std::string& device : closed->missing) {
+      SessionId id = 0;
+      Session* session = session_of(device, &id);
+      if (session == nullptr || !session->reachable) {
+        rounds_.handle_device(now, device, false);  // until it says hello again
+      } else if (const uint64_t sequence = uploads_.sequence(device); sequence != 0) {
+        refuse(id, *session, wire::Reason::kRoundClosed, "round " + std::to_string(closed->result.round) + " is closed", sequence);
+      }
+      uploads_.forget(device);
+    }
+    add_event(std::move(closed->result));
+    if (!finished()) continue;
+    for (auto& [id, session] : sessions_) {
+      if (!session.welcomed || !session.reachable) continue;
+      session.bye_due = true;
+      make_ready(id, session);
+    }
+  }
+  while (auto warning = rounds_.poll_warning()) add_event(Warning{std::move(*warning)});
+  if (rounds_.take_plans_changed()) {
+    for (auto& [id, session] : sessions_) {
+      if (!session.welcomed || !session.reachable) continue;
+      session.plan_due = true;
+      make_ready(id, session);
+    }
+  }
+}
+
+// --- frames out ---
+
+std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Session& session) {
+  if (session.refusal_due.has_value()) {
+    const wire::Refusal refusal = *session.refusal_due;
+    session.refusal_due.reset();
+    return refusal;
+  }
+  if (session.close_after) return std::nullopt;
+  if (session.welcome_due) {
+    session.welcome_due = false;
+    wire::Welcome welcome;
+    welcome.protocol = session.protocol;
+    welcome.software = options_.software;
+    welcome.run = options_.round.run;
+    welcome.rounds = options_.round.plan.rounds;
+    welcome.chunk_bytes_max = options_.chunk_bytes;
+    welcome.window_bytes = options_.window_bytes;
+    welcome.ping_after_ms = options_.ping_after_ms;
+    welcome.last_sequence = rounds_.last_sequence(session.device);
+    return welcome;
+  }
+  if (session.ack_due.has_value()) {
+    const wire::UpdateAck ack = *session.ack_due;
+    session.ack_due.reset();
+    return ack;
+  }
+  if (session.pong_due.has_value()) {
+    const wire::Pong pong{*session.pong_due};
+    session.pong_due.reset();
+    return pong;
+  }
+  if (session.plan_due) {
+    session.plan_due = false;
+    if (const auto plan = rounds_.plan_for(session.device, now); plan.has_value()) {
+      set_activity(session, DeviceActivity::kTraining);
+      return wire::RoundPlan{*plan, model_message_.size()};
+    }
+  }
+  if (session.model.next < session.model.end) {
+    const uint64_t bytes = std::min<uint64_t>(options_.model_chunk_bytes, session.model.end - session.model.next);
+    const wire::ModelChunk chunk{model_message_version_, session.model.next, model_message_.size(),
+                                 model_message_.subspan(session.model.next, bytes)};
+    session.model.next += bytes;
+    return chunk;
+  }
+  if (session.bye_due) {
+    session.bye_due = false;
+    session.told_finished = true;
+    return wire::Bye{wire::ByeCause::kFinished};
+  }
+  return std::nullopt;
+}
+
+std::optional<CoordinatorEngine::OutgoingFrame> CoordinatorEngine::poll_frame(Instant now) {
+  while (!ready_.empty()) {
+    const SessionId id = ready_.front();
+    ready_.pop_front();
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) continue;
+    Session& session = found->second;
+    session.queued = false;
+    const std::optional<wire::Message> message = next_message(now, session);
+    if (!message.has_value()) {
+      if (session.close_after) {
+        closing_.push_back(id);
+        sessions_.erase(found);
+      }
+      continue;
+    }
+    const ByteView bytes = builder_.build(*message);
+    make_ready(id, session);  // it may have more; the others come first
+    return OutgoingFrame{id, bytes};
+  }
+  return std::nullopt;
+}
+
+std::optional<SessionId> CoordinatorEngine::poll_close() {
+  if (closing_.empty()) return std::nullopt;
+  const SessionId id = closing_.front();
+  closing_.pop_front();
+  return id;
+}
+
+std::optional<Event> CoordinatorEngine::poll_event() {
+  if (events_.empty()) return std::nullopt;
+  std::optional<Event> event(std::move(events_.front()));
+  events_.pop_front();
+  return event;
+}
+
+}  // namespace runnel::coordinator

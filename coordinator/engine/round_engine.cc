@@ -1,0 +1,292 @@
+#include "coordinator/engine/round_engine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "coordinator/engine/cohort.h"
+#include "runtime/codec/update_codec.h"
+
+namespace runnel::coordinator {
+namespace {
+
+Rejection reject(wire::Reason reason, std::string detail) { return {reason, std::move(detail)}; }
+
+wire::Reason reason_of(Error error) {
+  switch (error) {
+    case Error::kShape: return wire::Reason::kShape;
+    case Error::kNotFinite: return wire::Reason::kNotFinite;
+    case Error::kLimit: return wire::Reason::kLimit;
+    case Error::kUnsupported: return wire::Reason::kCodec;
+    default: return wire::Reason::kMalformed;
+  }
+}
+
+template <typename T>
+std::optional<T> take_first(std::vector<T>& items) {
+  if (items.empty()) return std::nullopt;
+  std::optional<T> first(std::move(items.front()));
+  items.erase(items.begin());
+  return first;
+}
+
+}  // namespace
+
+RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot,
+                         std::unordered_map<std::string, uint64_t> last_accepted)
+    : options_(options),
+      rounds_closed_(snapshot.rounds_closed),
+      model_(std::move(snapshot.model)),
+      last_accepted_(std::move(last_accepted)),
+      sums_(options.layout.parameter_count),
+      scratch_(options.layout.parameter_count) {
+  if (snapshot.round_open) round_ = std::move(snapshot.round);
+}
+
+Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot snapshot,
+                                        std::unordered_map<std::string, uint64_t> last_accepted, Instant now) {
+  if (snapshot.model.parameters.size() != options.layout.parameter_count) {
+    return fail(Error::kCorrupt, "the stored model has %zu parameters, its description %u", snapshot.model.parameters.size(),
+                options.layout.parameter_count);
+  }
+  const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
+  const bool round_open = snapshot.round_open;
+  RoundEngine engine(options, std::move(snapshot), std::move(last_accepted));
+  if (engine.rounds_closed_ >= options.plan.rounds) engine.phase_ = Phase::kFinished;
+  if (!round_open) return engine;
+
+  engine.phase_ = Phase::kOpen;
+  engine.selected_.insert(engine.round_.selected.begin(), engine.round_.selected.end());
+  for (const UpdateRecord& update : accepted) {
+    UpdateRecord record;
+    if (const auto bad = engine.add(update.device, update.sequence, update.blob, record); bad.has_value()) {
+      return fail(Error::kCorrupt, "the stored update of %s in round %u: %s", update.device.c_str(), update.round,
+                  bad->detail.c_str());
+    }
+  }
+  engine.opened_at_ = now;
+  engine.deadline_ = engine.deadline_after(now);
+  engine.timers_.set(Timer::kDeadline, engine.deadline_);
+  engine.consider(now);
+  return engine;
+}
+
+Instant RoundEngine::deadline_after(Instant now) const {
+  return now + Duration(static_cast<int64_t>(options_.plan.deadline_seconds * 1e6));
+}
+
+size_t RoundEngine::target_count() const {
+  return options_.plan.cohort == 0 ? selected_.size() : std::min<size_t>(options_.plan.cohort, selected_.size());
+}
+
+void RoundEngine::handle_device(Instant now, const std::string& name, bool selectable) {
+  if (selectable) {
+    selectable_.insert(name);
+  } else {
+    selectable_.erase(name);
+  }
+  consider(now);
+}
+
+uint64_t RoundEngine::last_sequence(const std::string& device) const {
+  const auto found = last_accepted_.find(device);
+  return found == last_accepted_.end() ? 0 : found->second;
+}
+
+std::optional<plan::RoundPlan> RoundEngine::plan_for(const std::string& device, Instant now) const {
+  if (phase_ != Phase::kOpen || !selected_.contains(device) || accepted_.contains(device)) return std::nullopt;
+  plan::RoundPlan plan;
+  plan.run = options_.run;
+  plan.round = round_.round;
+  plan.rounds = options_.plan.rounds;
+  plan.model_version = round_.base_version;
+  plan.seed = device_seed(options_.plan.seed, round_.round, device);
+  plan.time_left = std::max(Duration::zero(), deadline_ - now);
+  plan.training = options_.plan.training;
+  plan.codec = options_.plan.codec;
+  return plan;
+}
+
+std::optional<Rejection> RoundEngine::check_offer(const std::string& device, const wire::UpdateOffer& offer) const {
+  if (offer.run != options_.run) return reject(wire::Reason::kUnknownRun, "the update is of another run");
+  if (phase_ != Phase::kOpen || offer.round != round_.round) {
+    const bool past = offer.round <= rounds_closed_;
+    return reject(past ? wire::Reason::kRoundClosed : wire::Reason::kMalformed,
+                  "round " + std::to_string(offer.round) + (past ? " is closed" : " is not open"));
+  }
+  if (offer.sequence <= last_sequence(device)) {
+    return reject(wire::Reason::kMalformed, "sequence " + std::to_string(offer.sequence) + " is not above " +
+                                                std::to_string(last_sequence(device)) + ", the newest accepted");
+  }
+  if (!selected_.contains(device)) return reject(wire::Reason::kMalformed, "the device is not in this round's cohort");
+  if (accepted_.contains(device)) return reject(wire::Reason::kMalformed, "a second update for the same round");
+  return std::nullopt;
+}
+
+// Checks an update in full and adds it to the sums. Nothing changed if it is rejected.
+std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t sequence, ByteView blob, UpdateRecord& record) {
+  wire::Update update;
+  if (const Failure bad = wire::decode_update(blob, update); !bad.ok()) return reject(reason_of(bad.error()), bad.text());
+  if (update.device != device) return reject(wire::Reason::kIdentity, "the update names another device");
+  if (update.sequence != sequence) return reject(wire::Reason::kMalformed, "the update's sequence is not the one offered");
+  if (update.run != options_.run) return reject(wire::Reason::kUnknownRun, "the update is of another run");
+  if (update.round != round_.round) return reject(wire::Reason::kMalformed, "the update's round is not the one offered");
+  if (update.model_version != round_.base_version) {
+    return reject(wire::Reason::kUnknownModel, "the update is against model version " + std::to_string(update.model_version));
+  }
+  const std::span<const plan::EncodedTensor> tensors(update.tensors.begin(), update.tensors.size());
+  if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
+    return reject(reason_of(bad.error()), bad.text());
+  }
+  if (const Failure bad = sums_.add(scratch_, update.sample_count); !bad.ok()) return reject(reason_of(bad.error()), bad.text());
+
+  record.round = update.round;
+  record.device = device;
+  record.sequence = sequence;
+  record.model_version = update.model_version;
+  record.sample_count = update.sample_count;
+  record.mean_loss = update.mean_loss;
+  record.coordinates = options_.layout.parameter_count;
+  record.payload_bytes = 0;
+  for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
+  accepted_.insert(device);
+  loss_of_[device] = static_cast<double>(update.mean_loss) * update.sample_count;
+  coordinates_ += record.coordinates;
+  payload_bytes_ += record.payload_bytes;
+  return std::nullopt;
+}
+
+std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob) {
+  wire::UpdateOffer offer;
+  offer.run = options_.run;
+  offer.round = round_.round;
+  offer.sequence = sequence;
+  if (auto bad = check_offer(device, offer); bad.has_value()) return bad;
+  UpdateRecord record;
+  if (auto bad = add(device, sequence, blob, record); bad.has_value()) return bad;
+  record.blob.assign(blob.begin(), blob.end());
+  waiting_.push_back(std::move(record));
+  consider(now);
+  return std::nullopt;
+}
+
+void RoundEngine::handle_timeout(Instant now) {
+  if (timers_.take_expired(Timer::kStoreRetry, now)) in_flight_out_ = false;
+  if (timers_.take_expired(Timer::kDeadline, now)) consider(now);
+}
+
+// Looks at everything that could move the round on.
+void RoundEngine::consider(Instant now) {
+  if (in_flight_.has_value()) return;  // handle_stored() comes back here
+  if (phase_ == Phase::kWaiting) {
+    if (selectable_.size() >= std::max<size_t>(1, options_.plan.min_devices)) open_round(now);
+    return;
+  }
+  if (phase_ != Phase::kOpen || !waiting_.empty()) return;
+  if (accepted_.size() >= target_count()) return prepare_close(now);
+  if (deadline_ > now) return;
+  if (accepted_.size() >= options_.plan.quorum) return prepare_close(now);
+  extend(now);
+}
+
+void RoundEngine::open_round(Instant now) {
+  const std::vector<std::string> candidates(selectable_.begin(), selectable_.end());
+  size_t count = candidates.size();
+  if (options_.plan.cohort != 0) {
+    count = static_cast<size_t>(std::ceil(options_.plan.cohort * (1.0 + options_.plan.over_selection)));
+  }
+  OpenRound request;
+  request.round.round = rounds_closed_ + 1;
+  request.round.base_version = model_.version;
+  request.round.selected = select_cohort(candidates, count, options_.plan.seed, request.round.round);
+  opened_at_ = now;
+  phase_ = Phase::kOpening;
+  in_flight_ = std::move(request);
+}
+
+void RoundEngine::prepare_close(Instant now) {
+  CloseRound request;
+  RoundResult& result = request.result;
+  result.round = round_.round;
+  result.participants = static_cast<uint32_t>(accepted_.size());
+  result.sample_count = sums_.weight();
+  double loss = 0.0;
+  for (const std::string& device : accepted_) loss += loss_of_.at(device);
+  result.mean_loss = loss / static_cast<double>(sums_.weight());
+  result.bits_per_coordinate = 8.0 * static_cast<double>(payload_bytes_) / static_cast<double>(coordinates_);
+  result.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
+  result.model.version = model_.version + 1;
+  result.model.parameters = model_.parameters;
+  sums_.apply(result.model.parameters);
+  phase_ = Phase::kClosing;
+  timers_.stop(Timer::kDeadline);
+  in_flight_ = std::move(request);
+}
+
+// The deadline has passed without a quorum: what has arrived is kept, others are asked too, and the wait starts again.
+void RoundEngine::extend(Instant now) {
+  std::vector<std::string> candidates;
+  std::set_difference(selectable_.begin(), selectable_.end(), selected_.begin(), selected_.end(), std::back_inserter(candidates));
+  extension_ = select_cohort(std::move(candidates), target_count() - accepted_.size(), options_.plan.seed, round_.round);
+  warnings_.push_back("round " + std::to_string(round_.round) + ": " + std::to_string(accepted_.size()) + " of " +
+                      std::to_string(options_.plan.quorum) + " updates at the deadline; extended, with " +
+                      std::to_string(extension_.size()) + " more devices");
+  deadline_ = deadline_after(now);
+  timers_.set(Timer::kDeadline, deadline_);
+  if (!extension_.empty()) in_flight_ = ExtendRound{round_.round, extension_};
+}
+
+StoreRequest* RoundEngine::poll_store(Instant now) {
+  consider(now);
+  if (!in_flight_.has_value() && !waiting_.empty()) in_flight_ = AcceptUpdates{std::exchange(waiting_, {})};
+  if (!in_flight_.has_value() || in_flight_out_) return nullptr;
+  in_flight_out_ = true;
+  return &*in_flight_;
+}
+
+void RoundEngine::handle_stored(Instant now, const Failure& failure) {
+  RUNNEL_ASSERT(in_flight_.has_value() && in_flight_out_);
+  if (!failure.ok()) {
+    // The world's fault, not the round's: nothing is acknowledged, and the same transaction is tried again.
+    warnings_.push_back(std::string("not stored (") + error_name(failure.error()) + "): " + failure.text());
+    timers_.set(Timer::kStoreRetry, now + options_.store_retry_after);
+    return;
+  }
+  in_flight_out_ = false;
+  StoreRequest done = std::move(*in_flight_);
+  in_flight_.reset();
+  if (auto* open = std::get_if<OpenRound>(&done)) {
+    round_ = std::move(open->round);
+    selected_ = {round_.selected.begin(), round_.selected.end()};
+    phase_ = Phase::kOpen;
+    deadline_ = deadline_after(now);
+    timers_.set(Timer::kDeadline, deadline_);
+    plans_changed_ = true;
+  } else if (auto* extension = std::get_if<ExtendRound>(&done)) {
+    selected_.insert(extension->selected.begin(), extension->selected.end());
+    plans_changed_ = true;
+  } else if (auto* accepted = std::get_if<AcceptUpdates>(&done)) {
+    for (const UpdateRecord& update : accepted->updates) {
+      last_accepted_[update.device] = update.sequence;
+      newly_accepted_.push_back({update.device, update.sequence});
+    }
+  } else if (auto* close = std::get_if<CloseRound>(&done)) {
+    rounds_closed_ = close->result.round;
+    model_ = close->result.model;
+    Closed closed{std::move(close->result), {}};
+    std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(), std::back_inserter(closed.missing));
+    newly_closed_.push_back(std::move(closed));
+    sums_.reset();
+    loss_of_.clear();
+    coordinates_ = payload_bytes_ = 0;
+    selected_.clear();
+    accepted_.clear();
+    phase_ = rounds_closed_ >= options_.plan.rounds ? Phase::kFinished : Phase::kWaiting;
+  }
+  consider(now);
+}
+
+std::optional<RoundEngine::Accepted> RoundEngine::poll_accepted() { return take_first(newly_accepted_); }
+std::optional<RoundEngine::Closed> RoundEngine::poll_closed() { return take_first(newly_closed_); }
+std::optional<std::string> RoundEngine::poll_warning() { return take_first(warnings_); }
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,151 @@
+// One synchronous round after another: who takes part, which updates count, when the model moves on.
+//
+// Knows nothing of sessions or frames. What it decides is durable before anybody hears of it: each poll_store() is one
+// transaction, carried out by the caller and reported with handle_stored(); nothing else is decided meanwhile.
+// Order: open (stored) -> accept updates (stored, then acknowledged) -> close with the new model (stored) -> next.
+// Memory: the model twice, 8 bytes a parameter for the sums, and the updates that wait for the disk.
+// Threads: one at a time. Trust: updates come from devices and are checked before they touch the sums.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "coordinator/config/fleet_plan.h"
+#include "coordinator/engine/aggregate.h"
+#include "coordinator/store/store.h"
+#include "runtime/base/time.h"
+#include "runtime/base/timer_table.h"
+#include "runtime/wire/frame.h"
+
+namespace runnel::coordinator {
+
+// Why an update does not count, in the protocol's terms.
+struct Rejection {
+  wire::Reason reason = wire::Reason::kUnspecified;
+  std::string detail;
+};
+
+struct OpenRound {
+  RoundRecord round;
+};
+struct ExtendRound {
+  uint32_t round = 0;
+  std::vector<std::string> selected;
+};
+struct AcceptUpdates {
+  std::vector<UpdateRecord> updates;
+};
+struct CloseRound {
+  RoundResult result;
+};
+using StoreRequest = std::variant<OpenRound, ExtendRound, AcceptUpdates, CloseRound>;
+
+struct RoundOptions {
+  uint64_t run = 0;
+  FleetPlan plan;
+  plan::ModelLayout layout;
+  Duration store_retry_after = seconds(2);  // pause before a transaction that the disk refused is tried again
+};
+
+class RoundEngine {
+ public:
+  enum class Phase : uint8_t { kWaiting, kOpening, kOpen, kClosing, kFinished };
+
+  // Goes on from a snapshot: the accepted updates of an open round are added to the sums again.
+  // kCorrupt when the snapshot does not fit the layout or an accepted update does not decode.
+  static Result<RoundEngine> create(const RoundOptions& options, Snapshot snapshot,
+                                    std::unordered_map<std::string, uint64_t> last_accepted, Instant now);
+
+  // A device that can be selected from now on, or no longer.
+  void handle_device(Instant now, const std::string& name, bool selectable);
+
+  // Whether an offered update could count: nullopt if so; a rejection otherwise. An update that counts already is neither:
+  // is_accepted() says so first.
+  std::optional<Rejection> check_offer(const std::string& device, const wire::UpdateOffer& offer) const;
+
+  // A whole Update message. On success it waits for the disk; its device is acknowledged by taking it from poll_accepted().
+  std::optional<Rejection> handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob);
+
+  void handle_timeout(Instant now);
+  Instant next_timeout() const { return timers_.next_timeout(); }
+
+  // The next transaction, or nullptr when there is none or one is under way. The caller may set the times in it; it stays
+  // valid until handle_stored().
+  StoreRequest* poll_store(Instant now);
+  void handle_stored(Instant now, const Failure& failure);
+
+  // What happened since the last call, each once.
+  struct Accepted {
+    std::string device;
+    uint64_t sequence;
+  };
+  std::optional<Accepted> poll_accepted();
+  struct Closed {
+    RoundResult result;
+    std::vector<std::string> missing;  // selected, but without an update when the round closed
+  };
+  std::optional<Closed> poll_closed();
+  std::optional<std::string> poll_warning();
+  // True once after the set of devices that should have a plan has changed.
+  bool take_plans_changed() { return std::exchange(plans_changed_, false); }
+
+  Phase phase() const { return phase_; }
+  uint32_t round() const { return round_.round; }
+  uint32_t rounds_closed() const { return rounds_closed_; }
+  const ModelRecord& model() const { return model_; }   // the newest version: what the open round starts from
+  bool is_accepted(const std::string& device, uint64_t sequence) const { return last_sequence(device) == sequence; }
+  // Of the newest durable update of that device; 0 when there is none.
+  uint64_t last_sequence(const std::string& device) const;
+  // The plan for a device that should train now; nullopt when it has nothing to do.
+  std::optional<plan::RoundPlan> plan_for(const std::string& device, Instant now) const;
+  bool took_part(const std::string& device) const { return accepted_.contains(device); }
+  size_t selected_count() const { return selected_.size(); }
+  size_t accepted_count() const { return accepted_.size(); }
+  size_t selectable_count() const { return selectable_.size(); }
+
+ private:
+  enum class Timer : uint8_t { kDeadline, kStoreRetry, kCount };
+
+  RoundEngine(const RoundOptions& options, Snapshot snapshot, std::unordered_map<std::string, uint64_t> last_accepted);
+  std::optional<Rejection> add(const std::string& device, uint64_t sequence, ByteView blob, UpdateRecord& record);
+  void open_round(Instant now);
+  void consider(Instant now);
+  void prepare_close(Instant now);
+  void extend(Instant now);
+  size_t target_count() const;
+  Instant deadline_after(Instant now) const;
+
+  RoundOptions options_;
+  TimerTable<Timer> timers_;
+  Phase phase_ = Phase::kWaiting;
+  uint32_t rounds_closed_ = 0;
+  ModelRecord model_;
+  RoundRecord round_;
+  Instant opened_at_{};
+  Instant deadline_ = kNever;
+  std::set<std::string> selectable_;
+  std::set<std::string> selected_;
+  std::set<std::string> accepted_;           // in the sums; on disk unless still in waiting_
+  std::unordered_map<std::string, uint64_t> last_accepted_;  // durable ones, over all rounds
+  Aggregate sums_;
+  std::vector<float> scratch_;
+  std::unordered_map<std::string, double> loss_of_;  // weighted, by device: summed in name order so that it is reproducible
+  uint64_t coordinates_ = 0;
+  uint64_t payload_bytes_ = 0;
+
+  std::vector<UpdateRecord> waiting_;        // accepted, not yet handed to the disk
+  std::vector<std::string> extension_;
+  std::optional<StoreRequest> in_flight_;    // handed out, or to be tried again
+  bool in_flight_out_ = false;
+  bool plans_changed_ = false;
+  std::vector<Accepted> newly_accepted_;
+  std::vector<Closed> newly_closed_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,186 @@
+// SqliteStore's rounds: opened, filled with updates, closed with a new model, and looked back at.
+#include <string>
+#include <utility>
+
+#include "coordinator/store/sqlite_database.h"
+#include "coordinator/store/sqlite_store.h"
+#include "runtime/base/crc32c.h"
+
+namespace runnel::coordinator {
+
+Failure SqliteStore::insert_cohort(uint32_t round, std::span<const std::string> selected) {
+  SqliteStatement insert(*database_, "INSERT INTO cohort(round, device) VALUES(?, ?) ON CONFLICT DO NOTHING");
+  for (const std::string& device : selected) RUNNEL_TRY(insert.bind(round).bind(device).run());
+  return Error::kOk;
+}
+
+Failure SqliteStore::require_open(uint32_t round) {
+  SqliteStatement select(*database_, "SELECT 1 FROM round WHERE round = ? AND closed_at IS NULL");
+  Result<bool> row = select.bind(round).step();
+  if (!row) return row.failure();
+  return *row ? Failure(Error::kOk) : fail(Error::kInvalidArgument, "round %u is not open", round);
+}
+
+Failure SqliteStore::open_round(const RoundRecord& round) {
+  SqliteTransaction transaction(*database_);
+  RUNNEL_TRY(transaction.begin_write());
+  SqliteStatement others(*database_, "SELECT round FROM round WHERE round = ? OR closed_at IS NULL");
+  Result<bool> other = others.bind(round.round).step();
+  if (!other) return other.failure();
+  if (*other) {
+    const auto found = others.integer<uint32_t>(0);
+    if (found == round.round) return fail(Error::kDuplicate, "round %u has been opened before", found);
+    return fail(Error::kInvalidArgument, "round %u is still open", found);
+  }
+  Result<uint64_t> newest = newest_version();
+  if (!newest) return newest.failure();
+  if (round.base_version != *newest || *newest == 0) {
+    return fail(Error::kInvalidArgument, "round %u starts from model version %llu, but the newest is %llu", round.round,
+                static_cast<unsigned long long>(round.base_version), static_cast<unsigned long long>(*newest));
+  }
+  SqliteStatement insert(*database_, "INSERT INTO round(round, base_version, opened_at) VALUES(?, ?, ?)");
+  RUNNEL_TRY(insert.bind(round.round).bind(round.base_version).bind(round.opened_at).run());
+  RUNNEL_TRY(insert_cohort(round.round, round.selected));
+  return transaction.commit();
+}
+
+Failure SqliteStore::extend_round(uint32_t round, std::span<const std::string> selected) {
+  SqliteTransaction transaction(*database_);
+  RUNNEL_TRY(transaction.begin_write());
+  RUNNEL_TRY(require_open(round));
+  RUNNEL_TRY(insert_cohort(round, selected));
+  return transaction.commit();
+}
+
+Failure SqliteStore::duplicate_update(const UpdateRecord& update, const Failure& otherwise) {
+  if (database_->last_extended_code() != SQLITE_CONSTRAINT_UNIQUE) return otherwise;
+  Result<bool> same_sequence = has_update(update.device, update.sequence);
+  if (!same_sequence) return same_sequence.failure();
+  if (*same_sequence) {
+    return fail(Error::kDuplicate, "update %llu of %s was accepted before",
+                static_cast<unsigned long long>(update.sequence), update.device.c_str());
+  }
+  return fail(Error::kDuplicate, "round %u has an update of %s already", update.round, update.device.c_str());
+}
+
+Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
+  if (updates.empty()) return Error::kOk;
+  SqliteTransaction transaction(*database_);
+  RUNNEL_TRY(transaction.begin_write());
+  SqliteStatement insert(*database_,
+                         "INSERT INTO accepted_update(round, device, sequence, model_version, sample_count, mean_loss,"
+                         " coordinates, payload_bytes, accepted_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  SqliteStatement insert_blob(*database_, "INSERT INTO update_blob(update_id, checksum, blob) VALUES(?, ?, ?)");
+  RUNNEL_TRY(require_open(updates.front().round));
+  for (const UpdateRecord& update : updates) {
+    if (update.round != updates.front().round) {
+      return fail(Error::kInvalidArgument, "updates of rounds %u and %u in one call", updates.front().round,
+                  update.round);
+    }
+    insert.bind(update.round).bind(update.device).bind(update.sequence).bind(update.model_version);
+    insert.bind(update.sample_count).bind(static_cast<double>(update.mean_loss)).bind(update.coordinates);
+    insert.bind(update.payload_bytes).bind(update.accepted_at);
+    if (Failure inserted = insert.run(); !inserted.ok()) return duplicate_update(update, inserted);
+    RUNNEL_TRY(insert_blob.bind(database_->last_row()).bind(crc32c(update.blob)).bind(ByteView(update.blob)).run());
+  }
+  return transaction.commit();
+}
+
+Failure SqliteStore::close_round(const RoundResult& result) {
+  SqliteTransaction transaction(*database_);
+  RUNNEL_TRY(transaction.begin_write());
+  RUNNEL_TRY(require_open(result.round));
+  Result<uint64_t> newest = newest_version();
+  if (!newest) return newest.failure();
+  if (result.model.version <= *newest || result.model.version > INT64_MAX) {
+    return fail(Error::kInvalidArgument, "model version %llu does not follow version %llu",
+                static_cast<unsigned long long>(result.model.version), static_cast<unsigned long long>(*newest));
+  }
+  Result<int64_t> bytes =
+      database_->query_integer("SELECT length(parameters) FROM model WHERE version = (SELECT max(version) FROM model)");
+  if (!bytes) return bytes.failure();
+  if (result.model.parameters.size() * sizeof(float) != static_cast<uint64_t>(*bytes)) {
+    return fail(Error::kShape, "model version %llu has %zu parameters, version %llu has %llu",
+                static_cast<unsigned long long>(result.model.version), result.model.parameters.size(),
+                static_cast<unsigned long long>(*newest), static_cast<unsigned long long>(*bytes) / sizeof(float));
+  }
+
+  RUNNEL_TRY(insert_model(result.model));
+  SqliteStatement close(*database_,
+                        "UPDATE round SET closed_at = ?, model_version = ?, participants = ?, sample_count = ?,"
+                        " mean_loss = ?, bits_per_coordinate = ?, seconds = ? WHERE round = ?");
+  close.bind(result.closed_at).bind(result.model.version).bind(result.participants).bind(result.sample_count);
+  close.bind(result.mean_loss).bind(result.bits_per_coordinate).bind(result.seconds).bind(result.round);
+  RUNNEL_TRY(close.run());
+  SqliteStatement drop_blobs(
+      *database_, "DELETE FROM update_blob WHERE update_id IN (SELECT id FROM accepted_update WHERE round = ?)");
+  RUNNEL_TRY(drop_blobs.bind(result.round).run());
+  SqliteStatement prune(*database_,
+                        "DELETE FROM model WHERE version != 1 AND version NOT IN"
+                        " (SELECT version FROM model ORDER BY version DESC LIMIT ?)");
+  RUNNEL_TRY(prune.bind(models_kept_).run());
+  return transaction.commit();
+}
+
+Failure SqliteStore::record_evaluation(const Evaluation& evaluation) {
+  SqliteTransaction transaction(*database_);
+  RUNNEL_TRY(transaction.begin_write());
+  SqliteStatement insert(
+      *database_,
+      "INSERT INTO evaluation(model_version, round, examples, accuracy, loss) VALUES(?, ?, ?, ?, ?)"
+      " ON CONFLICT(model_version) DO UPDATE SET round = excluded.round, examples = excluded.examples,"
+      " accuracy = excluded.accuracy, loss = excluded.loss");
+  insert.bind(evaluation.model_version).bind(evaluation.round).bind(evaluation.examples);
+  RUNNEL_TRY(insert.bind(evaluation.accuracy).bind(evaluation.loss).run());
+  return transaction.commit();
+}
+
+Result<bool> SqliteStore::has_update(const std::string& device, uint64_t sequence) {
+  SqliteStatement select(*database_, "SELECT 1 FROM accepted_update WHERE device = ? AND sequence = ?");
+  return select.bind(device).bind(sequence).step();
+}
+
+Result<std::vector<RoundHistory>> SqliteStore::history() {
+  SqliteStatement select(*database_,
+                         "SELECT r.round, r.model_version, r.participants, r.sample_count, r.mean_loss,"
+                         " r.bits_per_coordinate, r.closed_at, r.seconds, e.round, e.examples, e.accuracy, e.loss"
+                         " FROM round r LEFT JOIN evaluation e ON e.model_version = r.model_version"
+                         " WHERE r.closed_at IS NOT NULL ORDER BY r.round");
+  std::vector<RoundHistory> history;
+  for (;;) {
+    Result<bool> row = select.step();
+    if (!row) return row.failure();
+    if (!*row) return history;
+    RoundHistory entry;
+    entry.result.round = select.integer<uint32_t>(0);
+    entry.result.model.version = select.integer<uint64_t>(1);
+    entry.result.participants = select.integer<uint32_t>(2);
+    entry.result.sample_count = select.integer<uint64_t>(3);
+    entry.result.mean_loss = select.real(4);
+    entry.result.bits_per_coordinate = select.real(5);
+    entry.result.closed_at = select.integer<int64_t>(6);
+    entry.result.seconds = select.real(7);
+    entry.evaluated = !select.is_null(8);
+    if (entry.evaluated) {
+      entry.evaluation = {entry.result.model.version, select.integer<uint32_t>(8), select.integer<uint32_t>(9),
+                          select.real(10), select.real(11)};
+    }
+    history.push_back(std::move(entry));
+  }
+}
+
+Result<std::vector<LedgerEntry>> SqliteStore::ledger() {
+  SqliteStatement select(*database_,
+                         "SELECT round, device, sequence, sample_count, payload_bytes FROM accepted_update"
+                         " ORDER BY round, device");
+  std::vector<LedgerEntry> ledger;
+  for (;;) {
+    Result<bool> row = select.step();
+    if (!row) return row.failure();
+    if (!*row) return ledger;
+    ledger.push_back({select.integer<uint32_t>(0), select.text(1), select.integer<uint64_t>(2),
+                      select.integer<uint32_t>(3), select.integer<uint64_t>(4)});
+  }
+}
+
+}  // namespace runnel::coordinator

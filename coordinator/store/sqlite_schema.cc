@@ -1,0 +1,142 @@
+#include "coordinator/store/sqlite_schema.h"
+
+#include <string>
+
+namespace runnel::coordinator {
+namespace {
+
+// Blobs carry a CRC-32C: SQLite's own checks see broken structure, not a flipped bit in a weight.
+constexpr const char* kSchema = R"sql(
+CREATE TABLE run(
+  only INTEGER PRIMARY KEY CHECK(only = 1),
+  run INTEGER NOT NULL,
+  plan_toml TEXT NOT NULL,
+  model_toml TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE model(
+  version INTEGER PRIMARY KEY,
+  checksum INTEGER NOT NULL,
+  parameters BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE round(
+  round INTEGER PRIMARY KEY,
+  base_version INTEGER NOT NULL,
+  opened_at INTEGER NOT NULL,
+  closed_at INTEGER,
+  model_version INTEGER,
+  participants INTEGER,
+  sample_count INTEGER,
+  mean_loss REAL,
+  bits_per_coordinate REAL,
+  seconds REAL
+) STRICT;
+CREATE UNIQUE INDEX one_open_round ON round((closed_at IS NULL)) WHERE closed_at IS NULL;
+
+CREATE TABLE cohort(
+  round INTEGER NOT NULL REFERENCES round(round),
+  device TEXT NOT NULL,
+  PRIMARY KEY(round, device)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE accepted_update(
+  id INTEGER PRIMARY KEY,
+  round INTEGER NOT NULL REFERENCES round(round),
+  device TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  model_version INTEGER NOT NULL,
+  sample_count INTEGER NOT NULL,
+  mean_loss REAL,
+  coordinates INTEGER NOT NULL,
+  payload_bytes INTEGER NOT NULL,
+  accepted_at INTEGER NOT NULL,
+  UNIQUE(device, sequence),
+  UNIQUE(round, device)
+) STRICT;
+
+CREATE TABLE update_blob(
+  update_id INTEGER PRIMARY KEY REFERENCES accepted_update(id),
+  checksum INTEGER NOT NULL,
+  blob BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE evaluation(
+  model_version INTEGER PRIMARY KEY,
+  round INTEGER NOT NULL,
+  examples INTEGER NOT NULL,
+  accuracy REAL,
+  loss REAL
+) STRICT;
+
+CREATE TABLE device(
+  name TEXT PRIMARY KEY,
+  serial TEXT NOT NULL,
+  enrolled_at INTEGER NOT NULL,
+  revoked INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+Failure create_tables(SqliteDatabase& database) {
+  SqliteTransaction transaction(database);
+  RUNNEL_TRY(transaction.begin_write());
+  // Another process may have been first while this one waited for the lock.
+  Result<int64_t> tables = database.query_integer("SELECT count(*) FROM sqlite_schema");
+  if (!tables) return tables.failure();
+  if (*tables == 0) {
+    const std::string identity = "PRAGMA application_id=" + std::to_string(kApplicationId) +
+                                 ";PRAGMA user_version=" + std::to_string(kSchemaVersion);
+    RUNNEL_TRY(database.execute(identity.c_str()));
+    RUNNEL_TRY(database.execute(kSchema));
+  }
+  return transaction.commit();
+}
+
+Failure check_identity(SqliteDatabase& database) {
+  Result<int64_t> application = database.query_integer("PRAGMA application_id");
+  if (!application) return application.failure();
+  if (*application != kApplicationId) {
+    return fail(Error::kCorrupt, "%s: a database, but not a coordinator's", database.path().c_str());
+  }
+  Result<int64_t> version = database.query_integer("PRAGMA user_version");
+  if (!version) return version.failure();
+  if (*version > kSchemaVersion) {
+    return fail(Error::kVersion,
+                "%s: written by a newer runnel (format %lld, this one knows up to %lld); update runnel",
+                database.path().c_str(), static_cast<long long>(*version), static_cast<long long>(kSchemaVersion));
+  }
+  if (*version < 1) {
+    return fail(Error::kCorrupt, "%s: damaged: format number %lld", database.path().c_str(),
+                static_cast<long long>(*version));
+  }
+  return Error::kOk;
+}
+
+Failure check_pages(SqliteDatabase& database) {
+  SqliteStatement check(database, "PRAGMA quick_check(1)");
+  Result<bool> row = check.step();
+  if (!row) return row.failure();
+  const std::string verdict = *row ? check.text(0) : "no verdict";
+  return verdict == "ok" ? Failure(Error::kOk) : database.corrupt(verdict.c_str());
+}
+
+}  // namespace
+
+Failure prepare_schema(SqliteDatabase& database, bool create) {
+  // The first read: a file that is not a database fails here, before anything (the journal mode) is written to it.
+  Result<int64_t> tables = database.query_integer("SELECT count(*) FROM sqlite_schema");
+  if (!tables) return tables.failure();
+  if (*tables == 0 && !create) return database.corrupt("the file is empty");
+  if (*tables > 0) RUNNEL_TRY(check_identity(database));
+
+  // FULL: with WAL, a commit has then reached the disk before it returns.
+  RUNNEL_TRY(database.execute("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON"));
+  RUNNEL_TRY(database.execute("PRAGMA journal_size_limit=16777216"));
+  if (*tables == 0) {
+    RUNNEL_TRY(create_tables(database));
+    RUNNEL_TRY(check_identity(database));
+  }
+  return check_pages(database);
+}
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,131 @@
+// What the coordinator keeps durably, as one small interface: a fleet that outgrows one machine brings another
+// implementation.
+//
+// Every method is one transaction: on return it is on disk (fsync), on failure nothing of it is. Times are unix
+// seconds. Threads: one at a time. Trust: the store's own files; unreadable ones give kCorrupt, never a guess.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/result.h"
+
+namespace runnel::coordinator {
+
+// One training run: the plan and the model it trains, as the text of the files that described them.
+struct RunRecord {
+  uint64_t run = 0;  // random, never 0
+  std::string plan_toml;
+  std::string model_toml;
+};
+
+struct ModelRecord {
+  uint64_t version = 0;  // 1 is the initial model
+  std::vector<float> parameters;
+};
+
+// An accepted update. `blob` is the Update message exactly as received; it is dropped when its round closes.
+struct UpdateRecord {
+  uint32_t round = 0;
+  std::string device;
+  uint64_t sequence = 0;
+  uint64_t model_version = 0;
+  uint32_t sample_count = 0;
+  float mean_loss = 0.0F;
+  uint64_t coordinates = 0;
+  uint64_t payload_bytes = 0;  // of the encoded tensors, for bits per coordinate
+  int64_t accepted_at = 0;
+  std::vector<uint8_t> blob;
+};
+
+struct RoundRecord {
+  uint32_t round = 0;
+  uint64_t base_version = 0;          // the model that its devices start from
+  std::vector<std::string> selected;  // the cohort, ascending by name
+  int64_t opened_at = 0;
+};
+
+struct RoundResult {
+  uint32_t round = 0;
+  ModelRecord model;  // the new version
+  uint32_t participants = 0;
+  uint64_t sample_count = 0;
+  double mean_loss = 0.0;  // of the devices' own examples, weighted by sample count
+  double bits_per_coordinate = 0.0;
+  int64_t closed_at = 0;
+  double seconds = 0.0;
+};
+
+struct Evaluation {
+  uint64_t model_version = 0;
+  uint32_t round = 0;
+  uint32_t examples = 0;
+  double accuracy = 0.0;
+  double loss = 0.0;
+};
+
+struct DeviceRecord {
+  std::string name;
+  std::string serial;  // of its current certificate, hexadecimal
+  int64_t enrolled_at = 0;
+  bool revoked = false;
+};
+
+// What a restarted coordinator goes on from.
+struct Snapshot {
+  RunRecord run;
+  ModelRecord model;  // the newest version
+  bool round_open = false;
+  RoundRecord round;                   // REQUIRES round_open
+  std::vector<UpdateRecord> accepted;  // of the open round, with blobs, ascending by device
+  uint32_t rounds_closed = 0;
+};
+
+// One line of the ledger, for reports: an update that was accepted, at any time.
+struct LedgerEntry {
+  uint32_t round = 0;
+  std::string device;
+  uint64_t sequence = 0;
+  uint32_t sample_count = 0;
+  uint64_t payload_bytes = 0;
+};
+
+struct RoundHistory {
+  RoundResult result;  // without the model's parameters
+  bool evaluated = false;
+  Evaluation evaluation;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Starts a run with its initial model (version 1). kDuplicate if the store already holds a run.
+  virtual Failure create_run(const RunRecord& run, const ModelRecord& initial) = 0;
+  virtual Result<Snapshot> load() = 0;
+
+  virtual Failure open_round(const RoundRecord& round) = 0;
+  // More devices in the open round's cohort.
+  virtual Failure extend_round(uint32_t round, std::span<const std::string> selected) = 0;
+  // All of them or none. kDuplicate, naming it, if (device, sequence) or (round, device) is already there.
+  virtual Failure accept_updates(std::span<const UpdateRecord> updates) = 0;
+  // The new model, the round's figures, and the end of its updates' blobs, in one transaction.
+  virtual Failure close_round(const RoundResult& result) = 0;
+  virtual Failure record_evaluation(const Evaluation& evaluation) = 0;
+
+  // True if that update was accepted, in whatever round.
+  virtual Result<bool> has_update(const std::string& device, uint64_t sequence) = 0;
+
+  virtual Failure enroll(const DeviceRecord& device) = 0;  // a new certificate for a known name replaces its serial
+  virtual Failure revoke(const std::string& name) = 0;     // kUnknownDevice
+  virtual Result<DeviceRecord> device(const std::string& name) = 0;  // kUnknownDevice
+  virtual Result<std::vector<DeviceRecord>> devices() = 0;
+
+  virtual Result<std::vector<RoundHistory>> history() = 0;
+  virtual Result<std::vector<LedgerEntry>> ledger() = 0;
+};
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,201 @@
+#include "device/device_session.h"
+
+#include <algorithm>
+
+#include "runtime/host/file_bytes.h"
+#include "runtime/host/log.h"
+#include "runtime/host/stop_signal.h"
+
+namespace runnel::device {
+
+using host::log_line;
+using host::LogLevel;
+
+DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples,
+                             host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump,
+                             Rng rng)
+    : settings_(settings),
+      link_(link),
+      channel_(channel),
+      events_(events),
+      dump_(dump),
+      engine_(settings.engine, outbox, rng, clock_.now()),
+      task_(std::string(settings.engine.name.view()), examples, settings.arena_bytes_max) {}
+
+Failure DeviceSession::run() {
+  for (;;) {
+    const Instant now = clock_.now();
+    take_link_events(now);
+    take_messages(now);
+    take_channel_events(now);
+    channel_.handle_timeout(now);
+    engine_.handle_timeout(now);
+    if (task_.active()) train_one_step(now);
+    while (const std::optional<Action> action = engine_.poll_action(now)) carry_out(*action, now);
+    flush(now);
+    report();
+    if (engine_.state() == DeviceState::kFinished) return Error::kOk;
+    if (engine_.state() == DeviceState::kRefused) {
+      return fail(Error::kUntrusted, "the coordinator refuses this device: %s", engine_.last_refusal().c_str());
+    }
+    if (host::stop_requested()) {
+      stopped_ = true;
+      return Error::kOk;
+    }
+    Duration pause = host::DeviceLink::kForever;
+    const Instant next = std::min(engine_.next_timeout(), channel_.next_timeout());
+    if (next != kNever) pause = std::max(Duration::zero(), next - clock_.now());
+    if (task_.active() || !unsent_.empty()) pause = std::min<Duration>(pause, task_.active() ? Duration::zero() : milliseconds(20));
+    RUNNEL_TRY(link_.wait(pause));
+  }
+}
+
+void DeviceSession::take_link_events(Instant now) {
+  for (host::LinkEvent event{}; link_.poll_event(event);) {
+    switch (event) {
+      case host::LinkEvent::kConnected:
+        channel_.handle_connected(now);
+        break;
+      case host::LinkEvent::kDisconnected:
+      case host::LinkEvent::kConnectFailed:
+        channel_.handle_disconnected();
+        session_announced_ = false;
+        unsent_.clear();
+        engine_.handle_link_down(now, event == host::LinkEvent::kDisconnected ? "connection lost" : "no connection");
+        break;
+    }
+  }
+}
+
+void DeviceSession::take_messages(Instant now) {
+  while (link_.receive(received_)) {
+    channel_.handle_message(received_, now);
+    take_channel_events(now);
+    while (channel_.poll_plaintext(received_)) {
+      if (dump_.enabled()) {
+        const Result<wire::Message> message = wire::decode_frame(received_);
+        dump_.write("in", message ? wire::message_name(*message) : "malformed", "rnl", received_);
+      }
+      engine_.handle_frame(now, received_);
+    }
+  }
+}
+
+void DeviceSession::take_channel_events(Instant now) {
+  for (host::ChannelEvent event; channel_.poll_event(event);) {
+    switch (event.kind) {
+      case host::ChannelEvent::Kind::kEstablished:
+        log_line(LogLevel::kInfo, "secure session with %s (%s handshake)", settings_.endpoint.c_str(),
+                 event.resumed ? "abbreviated" : "full");
+        if (!event.resumed && !settings_.session_path.empty()) {
+          const std::vector<uint8_t> session = channel_.save_session();
+          if (const Failure bad = host::write_file_atomically(settings_.session_path, session, 0600); !bad.ok()) {
+            log_line(LogLevel::kWarning, "the session is not kept for a restart: %s", bad.text());
+          }
+        }
+        session_announced_ = false;
+        break;
+      case host::ChannelEvent::Kind::kFailed:
+        log_line(LogLevel::kError, "no secure session with %s: %s", settings_.endpoint.c_str(), event.failure.text());
+        events_.write("warning", {{"text", std::string_view(event.failure.text())}});
+        link_.close();
+        session_announced_ = false;
+        engine_.handle_link_down(now, event.failure.text());
+        break;
+      case host::ChannelEvent::Kind::kSessionLost:
+        log_line(LogLevel::kInfo, "the coordinator has no record of the session; a new handshake follows");
+        session_announced_ = false;
+        break;
+    }
+  }
+  if (!session_announced_ && link_.connected() && channel_.established()) {
+    session_announced_ = true;
+    engine_.handle_session_up(now);
+  }
+}
+
+void DeviceSession::carry_out(const Action& action, Instant now) {
+  if (std::holds_alternative<Connect>(action)) {
+    if (const Failure bad = link_.connect(settings_.endpoint); !bad.ok()) engine_.handle_link_down(now, bad.text());
+  } else if (std::holds_alternative<Disconnect>(action)) {
+    link_.close();
+    channel_.handle_disconnected();
+    unsent_.clear();
+    session_announced_ = false;
+  } else if (const auto* frame = std::get_if<SendFrame>(&action)) {
+    if (dump_.enabled()) {
+      const std::vector<uint8_t> copy(frame->bytes.begin(), frame->bytes.end());
+      const Result<wire::Message> message = wire::decode_frame(copy);
+      dump_.write("out", message ? wire::message_name(*message) : "malformed", "rnl", copy);
+    }
+    if (const Failure bad = channel_.send(frame->bytes); !bad.ok()) {
+      // The engine notices by the missing answer and starts over; nothing durable depends on a frame being sent.
+      log_line(LogLevel::kWarning, "a frame was not sent: %s %s", error_name(bad.error()), bad.text());
+    }
+    flush(now);
+  } else if (const auto* request = std::get_if<StartTraining>(&action)) {
+    start_training(*request, now);
+  } else if (std::holds_alternative<StopTraining>(action)) {
+    task_.stop();
+  }
+}
+
+void DeviceSession::start_training(const StartTraining& request, Instant now) {
+  if (dump_.enabled()) dump_.write("in", "Model", "rnlm", request.model);
+  if (const Failure bad = task_.start(request.plan, request.sequence, request.model); !bad.ok()) {
+    engine_.handle_training_failed(now, bad);
+    return;
+  }
+  if (memory_reported_) return;
+  memory_reported_ = true;
+  const train::MemoryPlan& memory = task_.memory();
+  log_line(LogLevel::kInfo,
+           "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu, workspace %zu)",
+           memory.total_bytes, memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes, memory.activation_bytes,
+           memory.workspace_bytes);
+  events_.write("memory", {{"arena_bytes", uint64_t{memory.total_bytes}}});
+}
+
+void DeviceSession::train_one_step(Instant now) {
+  Result<std::optional<std::vector<uint8_t>>> outcome = task_.step();
+  if (!outcome) {
+    engine_.handle_training_failed(now, outcome.failure());
+    return;
+  }
+  if (!outcome->has_value()) return;
+  log_line(LogLevel::kInfo, "round %u trained: loss %.4f, update of %zu bytes, %.2f bits a coordinate", engine_.round(),
+           static_cast<double>(task_.mean_loss()), (*outcome)->size(), task_.bits_per_coordinate());
+  if (dump_.enabled()) dump_.write("out", "Update", "rnlu", **outcome);
+  engine_.handle_training_done(now, task_.sequence(), std::move(**outcome));
+}
+
+void DeviceSession::flush(Instant now) {
+  static_cast<void>(now);
+  for (;;) {
+    if (unsent_.empty() && !channel_.poll_message(unsent_)) return;
+    const Error error = link_.send(unsent_);
+    if (error == Error::kBusy) return;  // kept, and tried again soon
+    unsent_.clear();                    // sent; or lost with the connection, as the network may lose anything
+  }
+}
+
+void DeviceSession::report() {
+  while (const std::optional<Notice> notice = engine_.poll_notice()) {
+    const bool warns = notice->kind == Notice::Kind::kUpdateRefused || notice->kind == Notice::Kind::kStorage ||
+                       notice->kind == Notice::Kind::kBadFrame || notice->kind == Notice::Kind::kRefusal;
+    log_line(warns ? LogLevel::kWarning : LogLevel::kInfo, "%s", notice->text.c_str());
+    if (warns) events_.write("warning", {{"text", std::string_view(notice->text)}});
+  }
+  if (engine_.state() == reported_state_ && engine_.round() == reported_round_) return;
+  reported_state_ = engine_.state();
+  reported_round_ = engine_.round();
+  events_.write("state", {{"state", std::string_view(device_state_name(reported_state_))}, {"round", uint64_t{reported_round_}}});
+  if (reported_state_ == DeviceState::kFinished) {
+    events_.write("done", {{"updates_acknowledged", engine_.updates_acknowledged()}, {"bytes_resent", engine_.bytes_resent()}});
+    log_line(LogLevel::kInfo, "the run is over: %llu updates acknowledged, %llu bytes sent more than once",
+             static_cast<unsigned long long>(engine_.updates_acknowledged()),
+             static_cast<unsigned long long>(engine_.bytes_resent()));
+  }
+}
+
+}  // namespace runnel::device

@@ -1,0 +1,64 @@
+// The device's loop: link, secure channel, engine, outbox and trainer put together. The only place of the device that waits.
+//
+// One thread: while training, each turn of the loop runs one minibatch and then looks at the network; otherwise it sleeps
+// until a message, a timer or a signal.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "device/engine/device_engine.h"
+#include "device/training_task.h"
+#include "runtime/host/device_channel.h"
+#include "runtime/host/device_link.h"
+#include "runtime/host/event_log.h"
+#include "runtime/host/frame_dump.h"
+#include "runtime/host/monotonic_clock.h"
+
+namespace runnel::device {
+
+struct SessionSettings {
+  std::string endpoint;             // tcp://HOST:PORT of the coordinator
+  std::string session_path;         // where the secure session is kept over restarts; empty: nowhere
+  DeviceOptions engine;
+  size_t arena_bytes_max = 0;       // 0 = no limit
+};
+
+class DeviceSession {
+ public:
+  DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples, host::DeviceLink& link,
+                host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump, Rng rng);
+
+  // Runs until the coordinator says that the run is over (kOk), it refuses the device for good (kUntrusted, with its
+  // words), or a signal asks to stop (kOk; stopped() is then true).
+  Failure run();
+  bool stopped() const { return stopped_; }
+
+ private:
+  void take_link_events(Instant now);
+  void take_messages(Instant now);
+  void take_channel_events(Instant now);
+  void carry_out(const Action& action, Instant now);
+  void train_one_step(Instant now);
+  void flush(Instant now);
+  void report();
+  void start_training(const StartTraining& request, Instant now);
+
+  const SessionSettings settings_;
+  host::DeviceLink& link_;
+  host::DeviceChannel& channel_;
+  host::EventLog& events_;
+  host::FrameDump& dump_;
+  host::MonotonicClock clock_;
+  DeviceEngine engine_;
+  TrainingTask task_;
+  std::vector<uint8_t> received_;
+  std::vector<uint8_t> unsent_;      // taken from the channel, but the socket was full
+  bool session_announced_ = false;
+  bool memory_reported_ = false;
+  bool stopped_ = false;
+  DeviceState reported_state_ = DeviceState::kOffline;
+  uint32_t reported_round_ = 0;
+};
+
+}  // namespace runnel::device

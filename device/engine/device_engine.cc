@@ -1,0 +1,484 @@
+#include "device/engine/device_engine.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+
+namespace runnel::device {
+namespace {
+
+constexpr size_t kNoticesMax = 64;
+// The session began in the middle of something at the other side: give it this long before offering again.
+constexpr Duration kOfferRetryMin = seconds(1);
+
+using Kind = Notice::Kind;
+
+}  // namespace
+
+const char* device_state_name(DeviceState state) {
+  switch (state) {
+    case DeviceState::kOffline: return "offline";
+    case DeviceState::kConnecting: return "connecting";
+    case DeviceState::kGreeting: return "online";
+    case DeviceState::kWaiting: return "waiting";
+    case DeviceState::kDownloading: return "downloading";
+    case DeviceState::kTraining: return "training";
+    case DeviceState::kUploading: return "uploading";
+    case DeviceState::kFinished: return "done";
+    case DeviceState::kRefused: return "refused";
+  }
+  return "unknown";
+}
+
+DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng, Instant now)
+    : options_(options), outbox_(outbox), rng_(rng) {
+  // An update left over from before a restart may be partly at the coordinator already.
+  if (outbox_.pending()) upload_resumes_ = true;
+  timers_.set(Timer::kReconnect, now);
+}
+
+// --- the link ---
+
+void DeviceEngine::handle_session_up(Instant now) {
+  if (finished_ || refused_) return;
+  link_ = Link::kGreeting;
+  timers_.stop(Timer::kConnect);
+  timers_.stop(Timer::kReconnect);
+  hello_wanted_ = true;
+  upload_ = Upload::kIdle;
+  expect_reply(now);
+}
+
+void DeviceEngine::handle_link_down(Instant now, const char* why) {
+  if (finished_ || refused_) return;
+  if (link_ == Link::kUp) failed_attempts_ = 0;
+  link_ = Link::kDown;
+  hello_wanted_ = ping_wanted_ = connect_wanted_ = false;
+  pong_wanted_.reset();
+  upload_ = Upload::kIdle;
+  timers_.stop(Timer::kConnect);
+  timers_.stop(Timer::kReply);
+  timers_.stop(Timer::kPing);
+  timers_.stop(Timer::kOffer);
+
+  // Doubling pauses, each drawn from its upper half: devices that lost the same coordinator do not return together.
+  Duration pause = options_.reconnect_after_min;
+  for (uint32_t i = 0; i < failed_attempts_ && pause < options_.reconnect_after_max; ++i) pause *= 2;
+  pause = std::min(pause, options_.reconnect_after_max);
+  const auto jittered = pause / 2 + Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(pause.count()) / 2 + 1)));
+  ++failed_attempts_;
+  timers_.set(Timer::kReconnect, now + jittered);
+  notice(Kind::kLink, "link down (%s), next attempt in %lld ms", why, static_cast<long long>(to_ms(jittered)));
+}
+
+void DeviceEngine::drop_link(Instant now, const char* why) {
+  disconnect_wanted_ = true;
+  handle_link_down(now, why);
+}
+
+void DeviceEngine::heard(Instant now) {
+  if (owed_anything()) {
+    expect_reply(now);
+  } else {
+    timers_.stop(Timer::kReply);
+  }
+  if (ping_after_ > Duration::zero()) timers_.set(Timer::kPing, now + ping_after_);
+}
+
+bool DeviceEngine::owed_anything() const {
+  return link_ == Link::kGreeting || upload_ == Upload::kWaitAck ||
+         (upload_ == Upload::kStreaming && upload_acked_bytes_ <= upload_sent_bytes_) ||
+         (plan_.has_value() && training_ == Training::kIdle && model_requested_bytes_ > model_.received_bytes());
+}
+
+void DeviceEngine::handle_timeout(Instant now) {
+  if (timers_.take_expired(Timer::kReconnect, now)) {
+    link_ = Link::kConnecting;
+    connect_wanted_ = true;
+    timers_.set(Timer::kConnect, now + options_.connect_timeout);
+  }
+  if (timers_.take_expired(Timer::kConnect, now)) drop_link(now, "no secure session in time");
+  if (timers_.take_expired(Timer::kReply, now)) drop_link(now, "no answer in time");
+  if (timers_.take_expired(Timer::kPing, now) && link_ == Link::kUp) {
+    ping_wanted_ = true;
+    expect_reply(now);
+  }
+  if (timers_.take_expired(Timer::kStore, now)) store_update(now);
+  if (timers_.take_expired(Timer::kOffer, now)) begin_upload();
+}
+
+// --- frames in ---
+
+void DeviceEngine::handle_frame(Instant now, ByteView bytes) {
+  if (link_ != Link::kGreeting && link_ != Link::kUp) return;
+  Result<wire::Message> message = wire::decode_frame(bytes);
+  if (!message) {
+    notice(Kind::kBadFrame, "a frame from the coordinator was dropped: %s", message.failure().text());
+    return;
+  }
+  std::visit([&](const auto& m) { on(now, m); }, *message);
+  if (link_ == Link::kGreeting || link_ == Link::kUp) heard(now);
+}
+
+template <typename Unexpected>
+void DeviceEngine::on(Instant, const Unexpected& message) {
+  notice(Kind::kBadFrame, "a frame from the coordinator was dropped: %s is not for a device",
+         wire::message_name(wire::Message(message)));
+}
+
+void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
+  if (link_ != Link::kGreeting) {
+    notice(Kind::kBadFrame, "a frame from the coordinator was dropped: Welcome without Hello");
+    return;
+  }
+  if (welcome.protocol < wire::kProtocolMin || welcome.protocol > wire::kProtocolMax) {
+    refused_ = true;
+    last_refusal_ = "the coordinator chose protocol " + std::to_string(welcome.protocol) + ", which this build does not speak";
+    disconnect_wanted_ = true;
+    return;
+  }
+  link_ = Link::kUp;
+  failed_attempts_ = 0;
+  rounds_ = welcome.rounds;
+  chunk_bytes_ = welcome.chunk_bytes_max;
+  window_bytes_ = welcome.window_bytes;
+  ping_after_ = milliseconds(welcome.ping_after_ms);
+  last_sequence_there_ = welcome.last_sequence;
+  // What was asked for on an earlier link will not come any more.
+  model_requested_bytes_ = model_.received_bytes();
+  begin_upload();
+  begin_plan(now);
+}
+
+void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
+  if (link_ != Link::kUp) {
+    notice(Kind::kBadFrame, "a frame from the coordinator was dropped: RoundPlan before Welcome");
+    return;
+  }
+  const plan::RoundPlan& plan = message.plan;
+  if (outbox_.has_trained(plan.run, plan.round)) return;  // its update is made already: uploaded, or on its way
+  if (plan_.has_value() && plan_->plan.run == plan.run && plan_->plan.round == plan.round) return;  // said again
+  if (message.model_bytes > options_.model_bytes_max) {
+    notice(Kind::kPlan, "round %u refused: its model of %llu bytes is above this device's limit of %llu", plan.round,
+           static_cast<unsigned long long>(message.model_bytes), static_cast<unsigned long long>(options_.model_bytes_max));
+    return;
+  }
+  if (training_ != Training::kIdle || !unsaved_update_.empty()) {
+    notice(Kind::kPlan, "round %u given up for round %u", plan_.has_value() ? plan_->plan.round : 0, plan.round);
+    stop_training();
+  }
+  plan_ = message;
+  notice(Kind::kPlan, "round %u of %u: model version %llu, %s", plan.round, plan.rounds,
+         static_cast<unsigned long long>(plan.model_version), plan::codec_name(plan.codec.codec));
+  begin_plan(now);
+}
+
+bool DeviceEngine::holds_model() const {
+  return plan_.has_value() && model_.complete() && model_run_ == plan_->plan.run && model_version_ == plan_->plan.model_version;
+}
+
+void DeviceEngine::begin_plan(Instant now) {
+  if (!plan_.has_value() || training_ != Training::kIdle) return;
+  if (holds_model()) {
+    training_ = Training::kAsked;
+    // A device that lost its storage goes on above what it sent in its earlier life.
+    training_sequence_ = std::max(outbox_.next_sequence(), last_sequence_there_ + 1);
+    return;
+  }
+  const bool same_transfer = model_run_ == plan_->plan.run && model_version_ == plan_->plan.model_version &&
+                             model_.total_bytes() == plan_->model_bytes;
+  if (!same_transfer) {
+    if (const Failure bad = model_.start(plan_->model_bytes, options_.model_bytes_max); !bad.ok()) {
+      notice(Kind::kPlan, "round %u refused: %s", plan_->plan.round, bad.text());
+      plan_.reset();
+      return;
+    }
+    model_run_ = plan_->plan.run;
+    model_version_ = plan_->plan.model_version;
+    model_requested_bytes_ = 0;
+  }
+  expect_reply(now);
+}
+
+void DeviceEngine::on(Instant now, const wire::ModelChunk& chunk) {
+  if (link_ != Link::kUp || !plan_.has_value() || training_ != Training::kIdle ||
+      chunk.model_version != plan_->plan.model_version || chunk.total_bytes != plan_->model_bytes) {
+    return;  // of a transfer that was given up
+  }
+  if (const Failure bad = model_.add(chunk.offset, chunk.payload); !bad.ok()) {
+    notice(Kind::kBadFrame, "a frame from the coordinator was dropped: ModelChunk: %s", bad.text());
+    return;
+  }
+  if (!model_.complete()) return;
+  wire::Model model;
+  if (const Failure bad = wire::decode_model(model_.bytes(), model); !bad.ok()) {
+    notice(Kind::kPlan, "round %u refused: %s", plan_->plan.round, bad.text());
+    model_.reset();
+    plan_.reset();
+    return;
+  }
+  if (model.run != plan_->plan.run || model.model_version != plan_->plan.model_version) {
+    notice(Kind::kPlan, "round %u refused: the model that came is version %llu of run %llu", plan_->plan.round,
+           static_cast<unsigned long long>(model.model_version), static_cast<unsigned long long>(model.run));
+    model_.reset();
+    plan_.reset();
+    return;
+  }
+  begin_plan(now);
+}
+
+void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
+  if (link_ != Link::kUp || !outbox_.pending() || ack.sequence != outbox_.newest()->sequence) return;
+  if (ack.state == wire::UpdateState::kDurable) {
+    ++updates_acknowledged_;
+    notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator",
+           static_cast<unsigned long long>(ack.sequence), outbox_.newest()->round);
+    settle_update(now);
+    return;
+  }
+  if (ack.received_bytes > outbox_.newest()->total_bytes) {
+    notice(Kind::kBadFrame, "a frame from the coordinator was dropped: UpdateAck of %llu bytes, the update has %llu",
+           static_cast<unsigned long long>(ack.received_bytes), static_cast<unsigned long long>(outbox_.newest()->total_bytes));
+    return;
+  }
+  upload_acked_bytes_ = ack.received_bytes;
+  if (upload_ == Upload::kWaitAck) {
+    upload_ = Upload::kStreaming;
+    upload_sent_bytes_ = ack.received_bytes;
+  }
+}
+
+void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
+  const std::string_view detail = refusal.detail;
+  if (refusal.sequence == 0) {
+    last_refusal_ = std::string(wire::reason_name(refusal.reason)) + ": " + std::string(detail);
+    notice(Kind::kRefusal, "the coordinator refuses: %s", last_refusal_.c_str());
+    if (refusal.reason == wire::Reason::kUnknownModel && plan_.has_value()) {
+      model_.reset();
+      plan_.reset();  // the round has moved on; a new plan will come
+      return;
+    }
+    if (refusal.retry_after_ms == 0) {
+      refused_ = true;
+      disconnect_wanted_ = true;
+    } else {
+      drop_link(now, "refused for now");
+      timers_.set(Timer::kReconnect, now + milliseconds(refusal.retry_after_ms));
+    }
+    return;
+  }
+  if (!outbox_.pending() || refusal.sequence != outbox_.newest()->sequence) return;
+  if (refusal.retry_after_ms != 0) {
+    upload_ = Upload::kIdle;
+    upload_resumes_ = true;
+    timers_.set(Timer::kOffer, now + std::max<Duration>(kOfferRetryMin, milliseconds(refusal.retry_after_ms)));
+    return;
+  }
+  notice(Kind::kUpdateRefused, "update %llu of round %u was refused: %s: %.*s", static_cast<unsigned long long>(refusal.sequence),
+         outbox_.newest()->round, wire::reason_name(refusal.reason), static_cast<int>(detail.size()), detail.data());
+  settle_update(now);
+}
+
+void DeviceEngine::on(Instant, const wire::Ping& ping) { pong_wanted_ = ping.nonce; }
+void DeviceEngine::on(Instant, const wire::Pong&) {}
+
+void DeviceEngine::on(Instant now, const wire::Bye& bye) {
+  if (bye.cause == wire::ByeCause::kFinished) {
+    finished_ = true;
+    stop_training();
+    plan_.reset();
+    disconnect_wanted_ = true;
+    timers_ = {};
+  } else {
+    drop_link(now, "the coordinator said goodbye");
+  }
+}
+
+// --- training and the outbox ---
+
+void DeviceEngine::stop_training() {
+  if (training_ == Training::kRunning) stop_training_wanted_ = true;
+  training_ = Training::kIdle;
+  unsaved_update_.clear();
+  timers_.stop(Timer::kStore);
+}
+
+void DeviceEngine::handle_training_done(Instant now, uint64_t sequence, std::vector<uint8_t> update) {
+  if (training_ != Training::kRunning || sequence != training_sequence_) return;
+  training_ = Training::kIdle;
+  unsaved_update_ = std::move(update);
+  store_update(now);
+}
+
+void DeviceEngine::handle_training_failed(Instant, const Failure& why) {
+  if (training_ != Training::kRunning) return;
+  training_ = Training::kIdle;
+  notice(Kind::kPlan, "round %u cannot be trained here: %s", plan_->plan.round, why.text());
+  plan_.reset();
+}
+
+void DeviceEngine::store_update(Instant now) {
+  if (unsaved_update_.empty() || !plan_.has_value()) return;
+  const plan::RoundPlan& plan = plan_->plan;
+  const bool replaces = outbox_.pending();
+  const uint32_t replaced_round = replaces ? outbox_.newest()->round : 0;
+  if (const Failure bad = outbox_.store(plan.run, plan.round, training_sequence_, unsaved_update_); !bad.ok()) {
+    // Kept in memory and tried again: a full disk costs nothing as long as the power holds.
+    notice(Kind::kStorage, "the update of round %u could not be stored (%s), trying again in %lld ms", plan.round, bad.text(),
+           static_cast<long long>(to_ms(options_.store_retry_after)));
+    timers_.set(Timer::kStore, now + options_.store_retry_after);
+    return;
+  }
+  notice(Kind::kUpdateStored, "update %llu of round %u stored, %zu bytes", static_cast<unsigned long long>(training_sequence_),
+         plan.round, unsaved_update_.size());
+  if (replaces) notice(Kind::kUpdateRefused, "the update of round %u was replaced before the coordinator had it", replaced_round);
+  unsaved_update_ = {};
+  plan_.reset();
+  upload_ = Upload::kIdle;
+  upload_resumes_ = false;
+  upload_high_bytes_ = 0;
+  begin_upload();
+  if (link_ == Link::kUp) expect_reply(now);
+}
+
+void DeviceEngine::settle_update(Instant now) {
+  upload_ = Upload::kIdle;
+  upload_resumes_ = false;
+  upload_high_bytes_ = 0;
+  if (const Failure bad = outbox_.settle(); !bad.ok()) {
+    // Still marked as pending on disk. Offering it again is harmless: the coordinator knows that it has it.
+    notice(Kind::kStorage, "the outbox could not be cleared: %s", bad.text());
+    timers_.set(Timer::kOffer, now + options_.store_retry_after);
+    upload_resumes_ = true;
+  }
+}
+
+void DeviceEngine::begin_upload() {
+  if (link_ != Link::kUp || !outbox_.pending() || upload_ != Upload::kIdle) return;
+  upload_ = Upload::kOffer;
+  upload_sent_bytes_ = upload_acked_bytes_ = 0;
+}
+
+// --- outputs ---
+
+std::optional<Action> DeviceEngine::send(const wire::Message& message) { return Action(SendFrame{builder_.build(message)}); }
+
+std::optional<Action> DeviceEngine::poll_action(Instant now) {
+  if (stop_training_wanted_) {
+    stop_training_wanted_ = false;
+    return Action(StopTraining{});
+  }
+  if (disconnect_wanted_) {
+    disconnect_wanted_ = false;
+    return Action(Disconnect{});
+  }
+  if (connect_wanted_) {
+    connect_wanted_ = false;
+    return Action(Connect{});
+  }
+  if (training_ == Training::kAsked) {
+    training_ = Training::kRunning;
+    return Action(StartTraining{plan_->plan, training_sequence_, model_.bytes()});
+  }
+  return poll_frame(now);
+}
+
+std::optional<Action> DeviceEngine::poll_frame(Instant now) {
+  if (hello_wanted_) {
+    hello_wanted_ = false;
+    wire::Hello hello;
+    hello.device = options_.name.view();
+    hello.software = options_.software.view();
+    for (const plan::CodecId codec : {plan::CodecId::kFp32, plan::CodecId::kQsgd}) {
+      RUNNEL_ASSERT(hello.codecs.push_back(static_cast<uint8_t>(codec)));
+    }
+    if (model_.complete()) {
+      hello.held_run = model_run_;
+      hello.held_model_version = model_version_;
+    }
+    return send(hello);
+  }
+  if (link_ != Link::kUp) return std::nullopt;
+  if (pong_wanted_.has_value()) {
+    const wire::Pong pong{*pong_wanted_};
+    pong_wanted_.reset();
+    return send(pong);
+  }
+  if (ping_wanted_) {
+    ping_wanted_ = false;
+    return send(wire::Ping{static_cast<uint64_t>(now.time_since_epoch().count())});
+  }
+  if (upload_ == Upload::kOffer) {
+    const OutboxEntry& entry = *outbox_.newest();
+    // A first transfer needs no answer before its first bytes; one that may be partly there asks how far it got.
+    upload_ = upload_resumes_ ? Upload::kWaitAck : Upload::kStreaming;
+    upload_resumes_ = true;
+    expect_reply(now);
+    return send(wire::UpdateOffer{entry.run, entry.sequence, entry.round, entry.total_bytes, entry.checksum});
+  }
+  if (upload_ == Upload::kStreaming) {
+    const uint64_t total = outbox_.newest()->total_bytes;
+    const uint64_t in_flight = upload_sent_bytes_ - std::min(upload_sent_bytes_, upload_acked_bytes_);
+    const uint64_t bytes = std::min<uint64_t>(chunk_bytes_, total - upload_sent_bytes_);
+    if (bytes > 0 && in_flight + bytes <= window_bytes_) {
+      const MutableByteView chunk(chunk_.data(), static_cast<size_t>(bytes));
+      if (const Failure bad = outbox_.read(upload_sent_bytes_, chunk); !bad.ok()) {
+        notice(Kind::kStorage, "update %llu cannot be read back: %s", static_cast<unsigned long long>(outbox_.newest()->sequence),
+               bad.text());
+        upload_ = Upload::kIdle;
+        timers_.set(Timer::kOffer, now + options_.store_retry_after);
+        return std::nullopt;
+      }
+      const uint64_t offset = upload_sent_bytes_;
+      upload_sent_bytes_ += bytes;
+      if (upload_high_bytes_ > offset) bytes_resent_ += std::min(upload_high_bytes_ - offset, bytes);
+      upload_high_bytes_ = std::max(upload_high_bytes_, upload_sent_bytes_);
+      return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, chunk});
+    }
+  }
+  if (plan_.has_value() && training_ == Training::kIdle && unsaved_update_.empty() && !model_.complete() &&
+      model_requested_bytes_ < model_.total_bytes() &&
+      model_requested_bytes_ - model_.received_bytes() <= options_.model_window_bytes / 2) {
+    const uint64_t offset = model_requested_bytes_;
+    const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(options_.model_window_bytes, model_.total_bytes() - offset));
+    model_requested_bytes_ += bytes;
+    expect_reply(now);
+    return send(wire::ModelRequest{plan_->plan.run, plan_->plan.model_version, offset, bytes});
+  }
+  return std::nullopt;
+}
+
+std::optional<Notice> DeviceEngine::poll_notice() {
+  if (notices_.empty()) return std::nullopt;
+  Notice first = std::move(notices_.front());
+  notices_.erase(notices_.begin());
+  return first;
+}
+
+DeviceState DeviceEngine::state() const {
+  if (finished_) return DeviceState::kFinished;
+  if (refused_) return DeviceState::kRefused;
+  if (training_ != Training::kIdle) return DeviceState::kTraining;
+  if (link_ == Link::kDown) return DeviceState::kOffline;
+  if (link_ == Link::kConnecting) return DeviceState::kConnecting;
+  if (link_ == Link::kGreeting) return DeviceState::kGreeting;
+  if (outbox_.pending()) return DeviceState::kUploading;
+  return plan_.has_value() ? DeviceState::kDownloading : DeviceState::kWaiting;
+}
+
+uint32_t DeviceEngine::round() const {
+  if (plan_.has_value()) return plan_->plan.round;
+  return outbox_.pending() ? outbox_.newest()->round : 0;
+}
+
+void DeviceEngine::notice(Notice::Kind kind, const char* format, ...) {
+  if (notices_.size() == kNoticesMax) return;
+  char text[320];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  notices_.push_back({kind, text});
+}
+
+}  // namespace runnel::device

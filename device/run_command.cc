@@ -1,0 +1,138 @@
+#include "device/run_command.h"
+
+#include <filesystem>
+
+#include "device/device_session.h"
+#include "runtime/host/dataset_file.h"
+#include "runtime/host/device_bundle.h"
+#include "runtime/host/file_bytes.h"
+#include "runtime/host/file_storage.h"
+#include "runtime/host/log.h"
+#include "runtime/host/stop_signal.h"
+#include "runtime/journal/journal.h"
+
+namespace runnel::device {
+namespace {
+
+using host::log_line;
+using host::LogLevel;
+
+constexpr char kSoftware[] = "runnel-device " RUNNEL_VERSION;
+
+struct Identity {
+  std::string name;
+  std::string coordinator;
+  host::Credentials credentials;
+};
+
+Result<Identity> load_identity(const RunOptions& options) {
+  Identity identity;
+  if (!options.bundle_path.empty()) {
+    Result<host::DeviceBundle> bundle = host::load_device_bundle(options.bundle_path);
+    if (!bundle) return bundle.failure();
+    identity.name = bundle->name;
+    identity.coordinator = bundle->coordinator;
+    identity.credentials = {bundle->ca_pem, bundle->certificate_pem, bundle->key_pem};
+  } else if (options.insecure_plaintext) {
+    identity.name = options.name;
+  } else {
+    return fail(Error::kInvalidArgument, "--bundle is needed: the file that `runnel-coordinator enroll` wrote");
+  }
+  if (!host::valid_name(identity.name)) {
+    return fail(Error::kInvalidArgument, "the device name \"%s\" must be 1 to 63 of A-Z a-z 0-9 . _ -", identity.name.c_str());
+  }
+  if (!options.coordinator.empty()) identity.coordinator = options.coordinator;
+  if (Failure bad = host::check_coordinator_address(identity.coordinator); !bad.ok()) return bad.prefix("--coordinator");
+  return identity;
+}
+
+Failure make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return fail(Error::kIo, "%s: %s", folder.c_str(), error.message().c_str());
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  return Error::kOk;
+}
+
+Result<data::Dataset> load_data(const RunOptions& options) {
+  if (options.parts == 0 || options.part >= options.parts) {
+    return fail(Error::kInvalidArgument, "--part must be 0..%u for --parts %u, not %u", options.parts == 0 ? 0 : options.parts - 1,
+                options.parts, options.part);
+  }
+  const Result<data::DataSpec> spec = data::parse_data_spec(options.data, options.partition, options.split, options.scale);
+  if (!spec) return spec.failure();
+  return host::load_training_part(*spec, options.part, options.parts, options.seed);
+}
+
+}  // namespace
+
+Failure run_device(const RunOptions& options) {
+  Result<Identity> identity = load_identity(options);
+  if (!identity) return identity.failure();
+  if (options.insecure_plaintext) {
+    log_line(LogLevel::kWarning, "--insecure-plaintext: updates travel unencrypted and nobody proves who they are");
+  }
+  const std::string folder = options.state_folder.empty() ? "device-state/" + identity->name : options.state_folder;
+  RUNNEL_TRY(make_folder(folder));
+
+  Result<std::unique_ptr<host::EventLog>> events = host::EventLog::open(options.events_path);
+  if (!events) return Failure(events.failure()).prefix("--events");
+  Result<host::FrameDump> dump = host::FrameDump::open(options.dump_folder);
+  if (!dump) return Failure(dump.failure()).prefix("--dump-frames");
+
+  host::FileStorageOptions storage_options;
+  storage_options.capacity_bytes = options.outbox_bytes;
+  Result<std::unique_ptr<host::FileStorage>> storage = host::FileStorage::open(folder + "/outbox.journal", storage_options);
+  if (!storage) return storage.failure();
+  journal::JournalOptions journal_options;
+  journal_options.record_bytes_max = static_cast<uint32_t>(std::min<uint64_t>(options.outbox_bytes / 2, 1U << 30));
+  Result<journal::Journal> journal = journal::Journal::open(**storage, journal_options);
+  if (!journal) return Failure(journal.failure()).prefix("%s/outbox.journal", folder.c_str());
+  if (journal->recovery().dropped_tail) {
+    log_line(LogLevel::kInfo, "outbox: an unfinished write at byte %llu was dropped; what was stored before it is whole",
+             static_cast<unsigned long long>(journal->recovery().dropped_offset));
+  }
+  Result<Outbox> outbox = Outbox::open(*journal);
+  if (!outbox) return Failure(outbox.failure()).prefix("%s/outbox.journal", folder.c_str());
+  if (outbox->pending()) {
+    log_line(LogLevel::kInfo, "update %llu of round %u is still to be delivered",
+             static_cast<unsigned long long>(outbox->newest()->sequence), outbox->newest()->round);
+  }
+
+  Result<data::Dataset> examples = load_data(options);
+  if (!examples) return examples.failure();
+  log_line(LogLevel::kInfo, "%s: %u examples of %u values, %u classes", identity->name.c_str(), examples->example_count(),
+           examples->input_count(), examples->class_count());
+
+  Result<std::unique_ptr<host::Entropy>> entropy = host::Entropy::create();
+  if (!entropy) return entropy.failure();
+  host::DeviceChannel::Options channel_options;
+  channel_options.plaintext = options.insecure_plaintext;
+  channel_options.unix_time_s = host::unix_seconds;
+  const std::string session_path = folder + "/secure-session";
+  if (Result<std::vector<uint8_t>> saved = host::read_file(session_path, 64 * 1024); saved.ok()) {
+    channel_options.saved_session = std::move(saved).value();
+  }
+  Result<std::unique_ptr<host::DeviceChannel>> channel =
+      host::DeviceChannel::create(identity->credentials, std::move(channel_options), **entropy);
+  if (!channel) return channel.failure();
+
+  Result<std::unique_ptr<host::ZmqContext>> context = host::ZmqContext::create(16);
+  if (!context) return context.failure();
+  Result<std::unique_ptr<host::DeviceLink>> link = host::DeviceLink::create(**context, {});
+  if (!link) return link.failure();
+
+  SessionSettings settings;
+  settings.endpoint = identity->coordinator;
+  settings.session_path = options.insecure_plaintext ? "" : session_path;
+  RUNNEL_ASSERT(settings.engine.name.assign(identity->name) && settings.engine.software.assign(kSoftware));
+  settings.arena_bytes_max = options.ram_bytes_max;
+  host::install_stop_signals();
+  DeviceSession session(settings, *outbox, *examples, **link, **channel, **events, *dump, Rng((*entropy)->next_u64()));
+  log_line(LogLevel::kInfo, "connecting to %s", settings.endpoint.c_str());
+  RUNNEL_TRY(session.run());
+  if (session.stopped()) log_line(LogLevel::kInfo, "stopped; what is not acknowledged stays in %s/outbox.journal", folder.c_str());
+  return Error::kOk;
+}
+
+}  // namespace runnel::device

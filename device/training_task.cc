@@ -1,0 +1,83 @@
+#include "device/training_task.h"
+
+#include "runtime/base/arena.h"
+#include "runtime/base/rng.h"
+#include "runtime/codec/update_codec.h"
+#include "runtime/wire/frame.h"
+
+namespace runnel::device {
+namespace {
+
+// Two independent streams from the one seed of this device in this round.
+constexpr uint64_t kShufflePart = 1;
+constexpr uint64_t kRoundingPart = 2;
+
+}  // namespace
+
+Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message) {
+  stop();
+  wire::Model model;
+  RUNNEL_TRY(wire::decode_model(model_message, model));
+  const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);
+  if (!layout) return layout.failure();
+  const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training);
+  if (!memory) return memory.failure();
+  // The block itself need not be aligned: one more line of cache covers that.
+  const size_t block_bytes = memory->total_bytes + Arena::kAlignment;
+  if (arena_bytes_max_ != 0 && block_bytes > arena_bytes_max_) {
+    return fail(Error::kNoMemory, "training \"%s\" needs %zu bytes, this device grants %zu", model.spec.name.c_str(), block_bytes,
+                arena_bytes_max_);
+  }
+  if (block_.size() != block_bytes) {
+    block_ = {};
+    block_.resize(block_bytes);
+  }
+  Arena arena(block_);
+  Result<train::Trainer> trainer = train::Trainer::create(model.spec, plan.training, arena);
+  if (!trainer) return trainer.failure();
+  RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
+  trainer_.emplace(std::move(trainer).value());
+  memory_ = *memory;
+  layout_ = *layout;
+  plan_ = plan;
+  sequence_ = sequence;
+  return Error::kOk;
+}
+
+Result<std::optional<std::vector<uint8_t>>> TrainingTask::step() {
+  RUNNEL_ASSERT(active());
+  const Result<train::Progress> progress = trainer_->step();
+  if (!progress) {
+    stop();
+    return progress.failure();
+  }
+  if (*progress == train::Progress::kRunning) return std::optional<std::vector<uint8_t>>();
+  Result<std::vector<uint8_t>> update = encode();
+  stop();
+  if (!update) return update.failure();
+  return std::optional(std::move(update).value());
+}
+
+Result<std::vector<uint8_t>> TrainingTask::encode() {
+  std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(plan_.codec, layout_));
+  wire::Update update;
+  const Result<size_t> used = codec::encode_update(plan_.codec, layout_, trainer_->update(), derive_key(plan_.seed, kRoundingPart),
+                                                   payloads, update.tensors);
+  if (!used) return used.failure();
+  update.run = plan_.run;
+  update.device = device_;
+  update.sequence = sequence_;
+  update.round = plan_.round;
+  update.model_version = plan_.model_version;
+  update.sample_count = std::min(trainer_->sample_count(), wire::kSampleCountMax);
+  update.mean_loss = mean_loss_ = trainer_->mean_loss();
+  for (const plan::TensorInfo& tensor : layout_.tensors) RUNNEL_ASSERT(update.tensor_names.push_back(tensor.name.view()));
+  bits_per_coordinate_ = codec::bits_per_coordinate({update.tensors.begin(), update.tensors.size()});
+
+  std::vector<uint8_t> memory(*used + wire::update_overhead_bytes_max(update.tensors.size()));
+  const Result<ByteView> message = wire::build_update(update, memory);
+  if (!message) return message.failure();
+  return std::vector<uint8_t>(message->begin(), message->end());
+}
+
+}  // namespace runnel::device

@@ -1,0 +1,58 @@
+// Local training as an effect: takes a plan and a model, runs SGD a minibatch at a time, gives a compressed Update message.
+//
+// Memory: one arena, allocated when a model comes and kept while its size still fits; its size is known before the first
+// step. Beside it, while an update is encoded, the encoder's output. Threads: one at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/data/example_source.h"
+#include "runtime/plan/round_plan.h"
+#include "runtime/train/trainer.h"
+
+namespace runnel::device {
+
+class TrainingTask {
+ public:
+  // `examples` must outlive the task. `arena_bytes_max` 0 = no limit.
+  TrainingTask(std::string device, const data::ExampleSource& examples, size_t arena_bytes_max)
+      : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
+
+  // Begins. `model` is a Model message that decodes; it is copied from. Fails when the plan, the model, the data or the
+  // memory do not fit each other; nothing is then under way.
+  Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model);
+  void stop() { trainer_.reset(); }
+  bool active() const { return trainer_.has_value(); }
+
+  // One minibatch. The Update message when that was the last one; nullopt while there is more to do.
+  // On failure the training is over.
+  Result<std::optional<std::vector<uint8_t>>> step();
+
+  uint64_t sequence() const { return sequence_; }
+  const train::MemoryPlan& memory() const { return memory_; }   // REQUIRES: a start() has succeeded
+  uint32_t parameter_count() const { return layout_.parameter_count; }
+  uint32_t steps_done() const { return trainer_.has_value() ? trainer_->steps_done() : 0; }
+  uint32_t steps_total() const { return trainer_.has_value() ? trainer_->steps_total() : 0; }
+  float mean_loss() const { return mean_loss_; }                // of the last finished training
+  double bits_per_coordinate() const { return bits_per_coordinate_; }
+
+ private:
+  Result<std::vector<uint8_t>> encode();
+
+  const std::string device_;
+  const data::ExampleSource& examples_;
+  const size_t arena_bytes_max_;
+  std::vector<uint8_t> block_;
+  std::optional<train::Trainer> trainer_;
+  train::MemoryPlan memory_;
+  plan::ModelLayout layout_;
+  plan::RoundPlan plan_;
+  uint64_t sequence_ = 0;
+  float mean_loss_ = 0.0F;
+  double bits_per_coordinate_ = 0.0;
+};
+
+}  // namespace runnel::device

@@ -1,0 +1,191 @@
+#include "fleet/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <vector>
+
+#include "fleet/fleet_error.h"
+#include "fleet/link_profiles.h"
+
+namespace runnel::fleet {
+namespace {
+
+// Values that need more than a plain option before they are a RunConfig.
+struct Raw {
+  std::optional<uint32_t> bits;
+  std::optional<uint32_t> levels;
+  std::vector<std::string> kill_device;
+  std::optional<uint32_t> kill_coordinator;
+};
+
+class Options {
+ public:
+  explicit Options(CLI::App& app) : app_(app) {}
+  void group(const std::string& name) { group_ = name; }
+  template <typename T>
+  CLI::Option* add(const std::string& flag, T& value, const std::string& text) {
+    return app_.add_option(flag, value, text)->group(group_);
+  }
+  CLI::Option* flag(const std::string& name, bool& value, const std::string& text) {
+    return app_.add_flag(name, value, text)->group(group_);
+  }
+
+ private:
+  CLI::App& app_;
+  std::string group_;
+};
+
+const CLI::Range kShare(0.0, 1.0);
+const CLI::Range kNotNegative(0.0, 1e9);
+
+void add_places(Options& options, CommandLine& line) {
+  RunConfig& config = line.config;
+  options.group("Places");
+  options.add("--bin", config.bin_folder,
+              "folder of runnel-coordinator and runnel-device; next to this program if absent");
+  options.add("--work", config.work_folder, "folder for state, bundles and logs; must be new or empty, and stays");
+  options.flag("--keep", config.keep, "keep the temporary work folder");
+  options.add("--json", line.json_path, "write the results as JSON");
+  options.add("--report", line.report_path, "write a report as one HTML file");
+}
+
+void add_fleet(Options& options, RunConfig& config, Raw& raw) {
+  static const std::map<std::string, StartOrder> kOrders = {
+      {"forward", StartOrder::kForward}, {"reverse", StartOrder::kReverse}, {"random", StartOrder::kRandom}};
+  options.group("Fleet");
+  options.add("--devices", config.devices, "device processes")->check(CLI::Range(1, 5000))->capture_default_str();
+  CLI::Option* profile = options.add("--profile", config.profile, "emulated link, made from the seed")
+                             ->check(CLI::IsMember(profile_names()))
+                             ->capture_default_str();
+  options.add("--trace", config.trace_file, "measured links: CSV, plain or gzipped")
+      ->check(CLI::ExistingFile)
+      ->excludes(profile);
+  options.add("--bind", config.bind, "IPv4 address that everything listens on")
+      ->check(CLI::ValidIPV4)
+      ->capture_default_str();
+  options.add("--start-order", config.start_order, "order in which the devices are started")
+      ->transform(CLI::CheckedTransformer(kOrders));
+  options.add("--kill-device", raw.kill_device,
+              "INDEX@ROUND:training|uploading: kill -9 that device then, start it again after 1 s; may be repeated");
+  options.add("--kill-coordinator", raw.kill_coordinator,
+              "ROUND: kill -9 the coordinator in the middle of it, start it again after 1 s");
+  options.add("--timeout", config.timeout_s, "give up after so many seconds; 0 for never")->check(kNotNegative);
+}
+
+void add_training(Options& options, RunConfig& config) {
+  options.group("Data and training");
+  options.add("--data", config.data, "the data set, as the two programs take it")->capture_default_str();
+  options.add("--partition", config.partition, "how the examples are split over the devices");
+  options.add("--split", config.split, "which examples are for training and which for testing");
+  options.add("--scale", config.scale, "factor on the input values");
+  options.add("--model", config.model, "a built-in model's name, or a file")->capture_default_str();
+  options.add("--rounds", config.rounds, "rounds")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  options.add("--seed", config.seed, "of everything random, links included")->capture_default_str();
+  CLI::Option* epochs = options.add("--epochs", config.epochs, "passes over its own data a device makes in a round");
+  options.add("--steps", config.steps, "SGD steps a round, instead of epochs")->excludes(epochs);
+  options.add("--batch", config.batch, "examples in one SGD step");
+  options.add("--learning-rate", config.learning_rate, "of SGD")->check(kNotNegative);
+  options.add("--momentum", config.momentum, "of SGD")->check(kShare);
+  options.add("--weight-decay", config.weight_decay, "of SGD")->check(kShare);
+  options.add("--proximal-mu", config.proximal_mu, "FedProx's pull towards the global model")->check(kNotNegative);
+  options.group("Round");
+  options.add("--cohort", config.cohort, "devices asked in a round");
+  options.add("--quorum", config.quorum, "updates that make a round");
+  options.add("--over-selection", config.over_selection, "how many times the cohort is asked, to outlast stragglers")
+      ->check(CLI::Range(1.0, 100.0));
+  options.add("--deadline", config.deadline_s, "seconds a round may take")->check(kNotNegative);
+}
+
+void add_codec(Options& options, CommandLine& line, Raw& raw) {
+  RunConfig& config = line.config;
+  options.group("Update");
+  options.add("--codec", config.codec, "how an update is compressed")
+      ->check(CLI::IsMember({"qsgd", "fp32"}))
+      ->capture_default_str();
+  CLI::Option* bits = options.add("--bits", raw.bits, "sign and level of one coordinate; 4 bits are 7 levels")
+                          ->check(CLI::Range(2, 16));
+  options.add("--levels", raw.levels, "positive levels")->check(CLI::Range(1, 32767))->excludes(bits);
+  options.add("--bucket", config.bucket, "coordinates that share a norm")
+      ->check(CLI::Range(8, 1 << 20))
+      ->capture_default_str();
+  options.add("--compare", line.compare_codec, "run again with this codec, everything else the same")
+      ->check(CLI::IsMember({"fp32"}));
+  options.flag("--insecure-plaintext", config.insecure_plaintext, "no encryption, no authentication");
+  options.add("--dump-frames", config.dump_frames, "folder for every frame that is sent and received");
+}
+
+// Throws CLI::ValidationError.
+void complete(CommandLine& line, const Raw& raw) {
+  RunConfig& config = line.config;
+  if (raw.bits) config.levels = (1U << (*raw.bits - 1)) - 1;
+  if (raw.levels) config.levels = *raw.levels;
+  try {
+    for (const std::string& each : raw.kill_device) config.faults.add_device_fault(each);
+  } catch (const FleetError& error) {
+    throw CLI::ValidationError("--kill-device", error.what());
+  }
+  if (!raw.kill_device.empty() && config.faults.device_index_max() >= config.devices) {
+    throw CLI::ValidationError("--kill-device", "the fleet has devices 0 to " + std::to_string(config.devices - 1));
+  }
+  if (raw.kill_coordinator) config.faults.set_coordinator_fault(*raw.kill_coordinator);
+  if (line.compare_codec == config.codec) {
+    throw CLI::ValidationError("--compare", "the run itself uses " + config.codec + " already");
+  }
+  if (config.cohort && *config.cohort > config.devices) {
+    throw CLI::ValidationError("--cohort", "more devices than the fleet has");
+  }
+}
+
+}  // namespace
+
+RunConfig demo_config() {
+  RunConfig config;
+  config.devices = 8;
+  config.profile = "thin";
+  config.data = "generated";
+  config.model = "sensor-cnn";
+  config.rounds = 12;
+  config.seed = 7;
+  config.levels = 7;
+  return config;
+}
+
+std::variant<CommandLine, int> parse_command_line(int argc, const char* const* argv) {
+  CLI::App app("Runs a real fleet on this machine: one coordinator, N devices, an emulated link for each.",
+               "runnel-fleet");
+  app.require_subcommand(1);
+  CLI::App* run = app.add_subcommand("run", "Train one model with a fleet");
+  CommandLine run_line;
+  Raw raw;
+  Options run_options(*run);
+  add_fleet(run_options, run_line.config, raw);
+  add_training(run_options, run_line.config);
+  add_codec(run_options, run_line, raw);
+  add_places(run_options, run_line);
+
+  CLI::App* demo = app.add_subcommand("demo", "Eight devices on thin links, 4 bits against 32, in under three minutes");
+  CommandLine demo_line;
+  demo_line.command = CommandLine::Command::kDemo;
+  demo_line.config = demo_config();
+  demo_line.compare_codec = "fp32";
+  demo_line.report_path = "runnel-demo.html";
+  Options demo_options(*demo);
+  demo_options.group("Demonstration");
+  demo_options.add("--devices", demo_line.config.devices, "devices")->check(CLI::Range(1, 64))->capture_default_str();
+  demo_options.add("--rounds", demo_line.config.rounds, "rounds")->check(CLI::Range(1, 1000))->capture_default_str();
+  demo_options.add("--seed", demo_line.config.seed, "of everything random")->capture_default_str();
+  demo_options.add("--profile", demo_line.config.profile, "emulated link")
+      ->check(CLI::IsMember(profile_names()))
+      ->capture_default_str();
+  add_places(demo_options, demo_line);
+
+  try {
+    app.parse(argc, argv);
+    if (run->parsed()) complete(run_line, raw);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  return demo->parsed() ? demo_line : run_line;
+}
+
+}  // namespace runnel::fleet

@@ -1,0 +1,110 @@
+// What runnel-coordinator and runnel-device report through their event pipes: one JSON object a line, named by "event".
+//
+// Trust: the lines come from our own programs, but a crash can tear one, so every line is checked; a line that cannot
+// be read becomes a MalformedEvent and an event of a newer program an UnknownEvent. Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "fleet/unique_fd.h"
+
+namespace runnel::fleet {
+
+// From the coordinator.
+struct ListeningEvent {
+  std::string endpoint;  // "tcp://127.0.0.1:40001"
+};
+struct StartedEvent {
+  uint32_t rounds = 0;
+  uint64_t parameters = 0;
+  uint64_t model_version = 0;
+};
+struct DeviceEvent {  // how the coordinator sees a device
+  std::string name;
+  std::string state;  // online, training, uploading, waiting, offline
+  uint32_t round = 0;
+};
+struct RoundEvent {
+  uint32_t round = 0;
+  std::optional<double> accuracy;  // absent without a test set
+  std::optional<double> loss;
+  uint32_t participants = 0;
+  double bits_per_coordinate = 0.0;
+  uint64_t uplink_bytes = 0;  // as the coordinator counts them
+  uint64_t downlink_bytes = 0;
+  double seconds = 0.0;
+  uint64_t model_version = 0;
+};
+struct FinishedEvent {
+  uint32_t rounds = 0;
+  std::optional<double> accuracy;
+  std::optional<double> loss;
+  std::string model_sha256;
+  uint64_t parameters = 0;
+};
+
+// From a device.
+struct MemoryEvent {
+  uint64_t arena_bytes = 0;
+};
+struct StateEvent {
+  std::string state;  // connecting, online, downloading, training, uploading, waiting, done
+  uint32_t round = 0;
+};
+struct DoneEvent {
+  uint64_t updates_acknowledged = 0;
+};
+
+// From either, or made here.
+struct WarningEvent {
+  std::string text;
+};
+struct UnknownEvent {
+  std::string name;
+};
+struct MalformedEvent {
+  std::string text;  // what is wrong, and the beginning of the line
+};
+
+using Event = std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundEvent, FinishedEvent, MemoryEvent,
+                           StateEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
+
+// One line without its newline.
+Event parse_event(std::string_view line);
+
+// Cuts a stream into lines. A line beyond kLineBytesMax is dropped whole.
+class LineSplitter {
+ public:
+  static constexpr size_t kLineBytesMax = size_t{64} << 10;
+
+  // The lines that `bytes` completes, without their newlines and without empty ones.
+  std::vector<std::string> feed(std::string_view bytes);
+
+ private:
+  std::string partial_;
+  bool dropping_ = false;
+};
+
+// The reading end of one program's event pipe.
+class EventStream {
+ public:
+  EventStream() = default;
+  explicit EventStream(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  int fd() const { return fd_.get(); }
+  bool open() const { return fd_.open(); }
+
+  // All events that are there now; never blocks. Closes itself at the end of the stream.
+  std::vector<Event> read_available();
+
+ private:
+  UniqueFd fd_;
+  LineSplitter lines_;
+};
+
+}  // namespace runnel::fleet

@@ -1,0 +1,63 @@
+// Everything that describes one emulated run, as the command line gives it. Values that are only passed on to the two
+// programs stay text where those programs are the judges of them; an absent value leaves their default in place.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fleet/fault_plan.h"
+
+namespace runnel::fleet {
+
+enum class StartOrder : uint8_t { kForward, kReverse, kRandom };
+
+struct RunConfig {
+  // The fleet.
+  uint32_t devices = 8;
+  StartOrder start_order = StartOrder::kForward;
+  std::string profile = "none";  // a link profile's name; not used when trace_file is given
+  std::string trace_file;
+  std::string bind = "127.0.0.1";
+  FaultPlan faults;
+  double timeout_s = 0.0;  // of the whole run; 0 for none
+
+  // The data.
+  std::string data = "generated";
+  std::string partition;
+  std::string split;
+  std::string scale;
+
+  // The training.
+  std::string model = "sensor-cnn";
+  uint32_t rounds = 10;
+  uint64_t seed = 1;
+  std::optional<uint32_t> epochs;
+  std::optional<uint32_t> steps;
+  std::optional<uint32_t> batch;
+  std::optional<double> learning_rate;
+  std::optional<double> momentum;
+  std::optional<double> weight_decay;
+  std::optional<double> proximal_mu;
+
+  // The round.
+  std::optional<uint32_t> cohort;
+  std::optional<uint32_t> quorum;
+  std::optional<double> over_selection;
+  std::optional<double> deadline_s;
+
+  // The update.
+  std::string codec = "qsgd";
+  uint32_t levels = 7;  // 2^(bits - 1) - 1
+  uint32_t bucket = 128;
+
+  // Where things are and go.
+  std::string bin_folder;   // of the two programs; empty: next to this one
+  std::string work_folder;  // empty: a new temporary folder
+  bool keep = false;
+  bool insecure_plaintext = false;
+  std::string dump_frames;
+};
+
+}  // namespace runnel::fleet

@@ -1,0 +1,142 @@
+#include "fleet/run_json.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "fleet/fleet_error.h"
+
+namespace runnel::fleet {
+namespace {
+
+using nlohmann::ordered_json;
+
+template <typename T>
+ordered_json maybe(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+const char* start_order_name(StartOrder order) {
+  switch (order) {
+    case StartOrder::kForward:
+      return "forward";
+    case StartOrder::kReverse:
+      return "reverse";
+    case StartOrder::kRandom:
+      return "random";
+  }
+  return "forward";
+}
+
+ordered_json config_json(const RunConfig& config) {
+  ordered_json result;
+  result["devices"] = config.devices;
+  result["start_order"] = start_order_name(config.start_order);
+  result["profile"] = config.trace_file.empty() ? ordered_json(config.profile) : ordered_json(nullptr);
+  result["trace"] = config.trace_file.empty() ? ordered_json(nullptr) : ordered_json(config.trace_file);
+  result["data"] = config.data;
+  result["partition"] = config.partition;
+  result["split"] = config.split;
+  result["scale"] = config.scale;
+  result["model"] = config.model;
+  result["rounds"] = config.rounds;
+  result["seed"] = config.seed;
+  result["epochs"] = maybe(config.epochs);
+  result["steps"] = maybe(config.steps);
+  result["batch"] = maybe(config.batch);
+  result["learning_rate"] = maybe(config.learning_rate);
+  result["momentum"] = maybe(config.momentum);
+  result["weight_decay"] = maybe(config.weight_decay);
+  result["proximal_mu"] = maybe(config.proximal_mu);
+  result["cohort"] = maybe(config.cohort);
+  result["quorum"] = maybe(config.quorum);
+  result["over_selection"] = maybe(config.over_selection);
+  result["deadline"] = maybe(config.deadline_s);
+  result["codec"] = config.codec;
+  const bool quantized = config.codec == "qsgd";
+  result["levels"] = quantized ? ordered_json(config.levels) : ordered_json(nullptr);
+  result["bucket"] = quantized ? ordered_json(config.bucket) : ordered_json(nullptr);
+  result["secure"] = !config.insecure_plaintext;
+  result["kill_device"] = config.faults.device_texts();
+  result["kill_coordinator"] = maybe(config.faults.coordinator_round());
+  return result;
+}
+
+ordered_json round_json(const RoundRecord& round) {
+  return {{"round", round.round},
+          {"accuracy", maybe(round.accuracy)},
+          {"loss", maybe(round.loss)},
+          {"participants", round.participants},
+          {"uplink_bytes", round.uplink_bytes},
+          {"downlink_bytes", round.downlink_bytes},
+          {"bits_per_coordinate", round.bits_per_coordinate},
+          {"seconds", round.duration_s}};
+}
+
+ordered_json device_json(const DeviceRecord& device) {
+  ordered_json outages = ordered_json::array();
+  for (const Outage& each : device.outages) outages.push_back({each.begin_s, each.end_s});
+  return {{"name", device.name},
+          {"uplink_bytes", device.link.uplink_bytes},
+          {"downlink_bytes", device.link.downlink_bytes},
+          {"connections", device.link.connections},
+          {"refused", device.link.refused},
+          {"cuts", device.link.cuts},
+          {"rss_bytes_max", device.rss_bytes_max},
+          {"arena_bytes", device.arena_bytes},
+          {"updates_acknowledged", device.updates_acknowledged},
+          {"restarts", device.restarts},
+          {"outages", outages}};
+}
+
+ordered_json final_json(const RunRecord& record) {
+  uint64_t rss_bytes_max = 0;
+  for (const DeviceRecord& device : record.devices) rss_bytes_max = std::max(rss_bytes_max, device.rss_bytes_max);
+  const auto count = static_cast<double>(std::max<size_t>(record.devices.size(), 1));
+  return {{"accuracy", maybe(record.accuracy)},
+          {"loss", maybe(record.loss)},
+          {"model_sha256", record.model_sha256},
+          {"parameters", record.parameters},
+          {"uplink_bytes_per_device", static_cast<double>(record.uplink_bytes()) / count},
+          {"downlink_bytes_per_device", static_cast<double>(record.downlink_bytes()) / count},
+          {"device_rss_bytes_max", rss_bytes_max},
+          {"coordinator_rss_bytes_max", record.coordinator_rss_bytes_max},
+          {"seconds", record.elapsed_s},
+          {"training_seconds", record.elapsed_s - record.training_began_s}};
+}
+
+ordered_json record_json(const RunRecord& record) {
+  ordered_json rounds = ordered_json::array();
+  for (const RoundRecord& each : record.rounds) rounds.push_back(round_json(each));
+  ordered_json devices = ordered_json::array();
+  for (const DeviceRecord& each : record.devices) devices.push_back(device_json(each));
+  ordered_json result;
+  result["config"] = config_json(record.config);
+  result["rounds"] = std::move(rounds);
+  result["final"] = final_json(record);
+  result["devices"] = std::move(devices);
+  result["coordinator_restarts"] = record.coordinator_restarts;
+  result["warnings"] = record.warnings;
+  return result;
+}
+
+}  // namespace
+
+std::string run_json(const RunRecord& record, const RunRecord* comparison, const RunContext& context) {
+  ordered_json result = record_json(record);
+  result["command"] = context.command;
+  result["machine"] = context.machine;
+  if (comparison != nullptr) result["comparison"] = record_json(*comparison);
+  // A child may write any bytes into a warning; what is not UTF-8 is replaced.
+  return result.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+void write_text_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  if (!file) throw system_error("cannot write " + path);
+  file << text;
+  file.close();
+  if (!file) throw system_error("cannot write " + path);
+}
+
+}  // namespace runnel::fleet

@@ -1,0 +1,179 @@
+#include "runtime/data/data_spec.h"
+
+#include <charconv>
+#include <cmath>
+#include <vector>
+
+namespace runnel::data {
+namespace {
+
+constexpr double kAlphaMin = 0.001;
+constexpr double kAlphaMax = 1e6;
+constexpr uint32_t kShardsMax = 65536;
+constexpr double kGeneratedLabelAlpha = 1.0;
+
+// `text` in a printf call: "%.*s" with RUNNEL_TEXT(text). Cut, so that the rest of the message still fits.
+#define RUNNEL_TEXT(text) static_cast<int>((text).size() < 80 ? (text).size() : 80), (text).data()
+
+std::vector<std::string_view> split_list(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const size_t comma = text.find(',');
+    parts.push_back(text.substr(0, comma));
+    if (comma == std::string_view::npos) return parts;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+// What stands before and after the first `separator`; the second is empty when there is none.
+std::pair<std::string_view, std::string_view> split_pair(std::string_view text, char separator) {
+  const size_t at = text.find(separator);
+  if (at == std::string_view::npos) return {text, {}};
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+template <typename T>
+bool parse_whole(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+Failure parse_paths(std::string_view paths, std::string_view data, DataSpec& spec) {
+  const std::vector<std::string_view> parts = split_list(paths);
+  for (const std::string_view part : parts) {
+    if (part.empty()) return fail(Error::kInvalidArgument, "--data %.*s: a file name is empty", RUNNEL_TEXT(data));
+  }
+  if (spec.kind == DataKind::kIdx) {
+    if (parts.size() != 2 && parts.size() != 4) {
+      return fail(Error::kInvalidArgument, "--data %.*s: %zu files; idx takes IMAGES,LABELS[,TEST_IMAGES,TEST_LABELS]",
+                  RUNNEL_TEXT(data), parts.size());
+    }
+    spec.train_path = parts[0];
+    spec.train_labels_path = parts[1];
+    if (parts.size() == 4) {
+      spec.test_path = parts[2];
+      spec.test_labels_path = parts[3];
+    }
+    return Error::kOk;
+  }
+  if (parts.size() > 2) {
+    return fail(Error::kInvalidArgument, "--data %.*s: %zu files; csv takes TRAIN[,TEST]", RUNNEL_TEXT(data),
+                parts.size());
+  }
+  spec.train_path = parts[0];
+  if (parts.size() == 2) spec.test_path = parts[1];
+  return Error::kOk;
+}
+
+Failure parse_generated(std::string_view options, GeneratedSpec& spec) {
+  for (const std::string_view option : split_list(options)) {
+    const auto [key, value] = split_pair(option, '=');
+    uint32_t* count = nullptr;
+    if (key == "examples") count = &spec.examples;
+    if (key == "test_examples") count = &spec.test_examples;
+    if (count == nullptr) {
+      return fail(Error::kInvalidArgument,
+                  "--data generated: unknown option \"%.*s\"; there are examples=N and test_examples=N",
+                  RUNNEL_TEXT(option));
+    }
+    if (!parse_whole(value, *count) || *count < kGeneratedExamplesMin || *count > kGeneratedExamplesMax) {
+      return fail(Error::kInvalidArgument, "--data generated: \"%.*s\": not a number from %u to %u",
+                  RUNNEL_TEXT(option), kGeneratedExamplesMin, kGeneratedExamplesMax);
+    }
+  }
+  return Error::kOk;
+}
+
+Failure parse_data(std::string_view data, DataSpec& spec) {
+  const auto [kind, rest] = split_pair(data, ':');
+  const bool colon = kind.size() != data.size();
+  if (kind == "generated") {
+    spec.kind = DataKind::kGenerated;
+    return colon ? parse_generated(rest, spec.generated) : Failure(Error::kOk);
+  }
+  if ((kind == "idx" || kind == "csv") && colon) {
+    spec.kind = kind == "idx" ? DataKind::kIdx : DataKind::kCsv;
+    return parse_paths(rest, data, spec);
+  }
+  return fail(Error::kInvalidArgument, "--data \"%.*s\": begins with none of idx:, csv: and generated",
+              RUNNEL_TEXT(data));
+}
+
+Failure parse_partition(std::string_view text, PartitionSpec& spec) {
+  const auto [kind, value] = split_pair(text, ':');
+  if (text == "iid") {
+    spec.kind = PartitionKind::kIid;
+    return Error::kOk;
+  }
+  if (kind == "dirichlet") {
+    spec.kind = PartitionKind::kDirichlet;
+    if (parse_whole(value, spec.alpha) && spec.alpha >= kAlphaMin && spec.alpha <= kAlphaMax) return Error::kOk;
+    return fail(Error::kInvalidArgument, "--partition %.*s: alpha is not a number from %g to %g", RUNNEL_TEXT(text),
+                kAlphaMin, kAlphaMax);
+  }
+  if (kind == "shards") {
+    spec.kind = PartitionKind::kShards;
+    if (parse_whole(value, spec.shards) && spec.shards >= 1 && spec.shards <= kShardsMax) return Error::kOk;
+    return fail(Error::kInvalidArgument, "--partition %.*s: shards is not a number from 1 to %u", RUNNEL_TEXT(text),
+                kShardsMax);
+  }
+  if (kind == "key") {
+    spec.kind = PartitionKind::kKey;
+    spec.key_path = value;
+    if (!value.empty()) return Error::kOk;
+    return fail(Error::kInvalidArgument, "--partition %.*s: key needs an IDX file, key:FILE", RUNNEL_TEXT(text));
+  }
+  return fail(Error::kInvalidArgument, "--partition \"%.*s\": none of iid, dirichlet:ALPHA, shards:K and key:IDX_FILE",
+              RUNNEL_TEXT(text));
+}
+
+Failure parse_scale(std::string_view text, std::optional<float>& scale) {
+  const auto [numerator_text, denominator_text] = split_pair(text, '/');
+  double numerator = 0.0;
+  double denominator = 1.0;
+  const bool fraction = numerator_text.size() != text.size();
+  const bool parsed =
+      parse_whole(numerator_text, numerator) && (!fraction || parse_whole(denominator_text, denominator));
+  const auto value = static_cast<float>(numerator / denominator);
+  if (!parsed || !std::isfinite(value) || value == 0.0F) {
+    return fail(Error::kInvalidArgument, "--scale \"%.*s\": not a number other than 0, nor a fraction such as 1/255",
+                RUNNEL_TEXT(text));
+  }
+  scale = value;
+  return Error::kOk;
+}
+
+Failure check_together(const DataSpec& spec) {
+  if (spec.kind == DataKind::kGenerated) {
+    if (!spec.split_path.empty()) {
+      return fail(Error::kInvalidArgument, "--split %.*s: generated data has its own test set",
+                  RUNNEL_TEXT(spec.split_path));
+    }
+    if (spec.partition.kind == PartitionKind::kShards || spec.partition.kind == PartitionKind::kKey) {
+      return fail(Error::kInvalidArgument, "--partition: generated data takes iid or dirichlet:ALPHA only");
+    }
+  } else if (!spec.split_path.empty() && !spec.test_path.empty()) {
+    return fail(Error::kInvalidArgument, "--split %.*s together with test files in --data: give one of the two",
+                RUNNEL_TEXT(spec.split_path));
+  }
+  return Error::kOk;
+}
+
+}  // namespace
+
+Result<DataSpec> parse_data_spec(std::string_view data, std::string_view partition, std::string_view split,
+                                 std::string_view scale) {
+  DataSpec spec;
+  RUNNEL_TRY(parse_data(data, spec));
+  if (spec.kind == DataKind::kGenerated) {
+    spec.partition.kind = PartitionKind::kDirichlet;
+    spec.partition.alpha = kGeneratedLabelAlpha;
+  }
+  if (!partition.empty()) RUNNEL_TRY(parse_partition(partition, spec.partition));
+  spec.split_path = split;
+  if (!scale.empty()) RUNNEL_TRY(parse_scale(scale, spec.scale));
+  RUNNEL_TRY(check_together(spec));
+  return spec;
+}
+
+}  // namespace runnel::data

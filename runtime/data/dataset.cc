@@ -1,0 +1,80 @@
+#include "runtime/data/dataset.h"
+
+#include <cmath>
+
+namespace runnel::data {
+namespace {
+
+template <typename T>
+void scale_values(const uint8_t* stored, float scale, std::span<float> out) {
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(load_le<T>(stored + i * sizeof(T))) * scale;
+}
+
+// The column, counted from 1, of the first value that is not a finite float after scaling; 0 when there is none.
+template <typename T>
+size_t find_not_finite(ByteView values, float scale) {
+  for (size_t i = 0; i < values.size() / sizeof(T); ++i) {
+    if (!std::isfinite(static_cast<float>(load_le<T>(values.data() + i * sizeof(T))) * scale)) return i + 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Dataset::Dataset(ElementType type, uint32_t input_count, uint32_t class_count, float scale)
+    : type_(type),
+      input_count_(input_count),
+      class_count_(class_count),
+      scale_(scale),
+      row_bytes_(size_t{input_count} * element_bytes(type)) {
+  RUNNEL_ASSERT(input_count > 0);
+  RUNNEL_ASSERT(class_count > 0 && class_count <= kLabelMax + 1);
+}
+
+void Dataset::reserve(uint32_t rows) {
+  values_.reserve(rows * row_bytes_);
+  labels_.reserve(rows);
+}
+
+Failure Dataset::append(ByteView values, uint32_t label) {
+  if (values.size() != row_bytes_) {
+    return fail(Error::kShape, "a row of %zu bytes where one has %zu", values.size(), row_bytes_);
+  }
+  if (label >= class_count_) {
+    return fail(Error::kOutOfRange, "label %u where there are %u classes", label, class_count_);
+  }
+  size_t bad_column = 0;
+  if (type_ == ElementType::kF32) bad_column = find_not_finite<float>(values, scale_);
+  if (type_ == ElementType::kI32) bad_column = find_not_finite<int32_t>(values, scale_);
+  if (bad_column != 0) {
+    return fail(Error::kNotFinite, "column %zu: the value is not a finite number (after scaling)", bad_column);
+  }
+  values_.insert(values_.end(), values.begin(), values.end());
+  labels_.push_back(static_cast<uint16_t>(label));
+  return Error::kOk;
+}
+
+uint32_t Dataset::read(uint32_t index, std::span<float> input) const {
+  RUNNEL_ASSERT(index < labels_.size() && input.size() == input_count_);
+  const uint8_t* stored = values_.data() + index * row_bytes_;
+  switch (type_) {
+    case ElementType::kU8:
+      scale_values<uint8_t>(stored, scale_, input);
+      break;
+    case ElementType::kI8:
+      scale_values<int8_t>(stored, scale_, input);
+      break;
+    case ElementType::kI16:
+      scale_values<int16_t>(stored, scale_, input);
+      break;
+    case ElementType::kI32:
+      scale_values<int32_t>(stored, scale_, input);
+      break;
+    case ElementType::kF32:
+      scale_values<float>(stored, scale_, input);
+      break;
+  }
+  return labels_[index];
+}
+
+}  // namespace runnel::data

@@ -1,0 +1,56 @@
+#include "runtime/plan/round_plan.h"
+
+#include <cmath>
+
+namespace runnel::plan {
+namespace {
+
+Failure count_in_range(const char* name, uint64_t value, uint64_t low, uint64_t high) {
+  if (value >= low && value <= high) return Error::kOk;
+  return fail(Error::kOutOfRange, "%s must be %llu..%llu, not %llu", name, static_cast<unsigned long long>(low),
+              static_cast<unsigned long long>(high), static_cast<unsigned long long>(value));
+}
+
+Failure in_range(const char* name, float value, float low, float high) {
+  if (std::isfinite(value) && value >= low && value <= high) return Error::kOk;
+  return fail(std::isfinite(value) ? Error::kOutOfRange : Error::kNotFinite, "%s must be %g..%g, not %g", name,
+              static_cast<double>(low), static_cast<double>(high), static_cast<double>(value));
+}
+
+}  // namespace
+
+const char* codec_name(CodecId codec) {
+  switch (codec) {
+    case CodecId::kFp32: return "fp32";
+    case CodecId::kQsgd: return "qsgd";
+  }
+  return "unknown";
+}
+
+Failure check(const CodecSpec& codec) {
+  if (codec.codec != CodecId::kFp32 && codec.codec != CodecId::kQsgd) {
+    return fail(Error::kUnsupported, "codec %u is not known here", static_cast<unsigned>(codec.codec));
+  }
+  RUNNEL_TRY(count_in_range("levels", codec.levels, 1, 32767));
+  RUNNEL_TRY(count_in_range("bucket", codec.bucket, 8, 1048576));
+  return count_in_range("exact_coordinates_max", codec.exact_coordinates_max, 0, 65536);
+}
+
+Failure check(const TrainingSpec& training) {
+  RUNNEL_TRY(in_range("learning_rate", training.learning_rate, 1e-9F, 100.0F));
+  RUNNEL_TRY(in_range("momentum", training.momentum, 0.0F, 0.9999F));
+  RUNNEL_TRY(in_range("weight_decay", training.weight_decay, 0.0F, 1.0F));
+  RUNNEL_TRY(in_range("proximal_mu", training.proximal_mu, 0.0F, 100.0F));
+  RUNNEL_TRY(count_in_range("batch_size", training.batch_size, 1, 4096));
+  RUNNEL_TRY(count_in_range("local_epochs", training.local_epochs, 1, 1000));
+  return count_in_range("local_steps", training.local_steps, 0, 1000000);
+}
+
+Failure check(const RoundPlan& plan) {
+  RUNNEL_TRY(count_in_range("rounds", plan.rounds, 1, 1000000));
+  RUNNEL_TRY(count_in_range("round", plan.round, 1, plan.rounds));
+  RUNNEL_TRY(check(plan.training));
+  return check(plan.codec);
+}
+
+}  // namespace runnel::plan

@@ -1,0 +1,34 @@
+// The two-dimensional convolution (cross-correlation, as everywhere in machine learning) with strides and zero padding.
+//
+// Shapes: input [examples][channels][height][width], weight [units][channels][kernel_height][kernel_width], bias
+// [units], output [examples][units][output_height][output_width], all row-major. Memory: conv2d_workspace() floats from
+// the caller, whatever the batch: patches are unfolded for one example, and at most 32,768 values (or one output row)
+// of it, at a time.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "runtime/tensor/dense.h"
+#include "runtime/tensor/window2d.h"
+
+namespace runnel::tensor {
+
+struct Conv2d {
+  Window2d window;
+  size_t units = 0;  // output channels
+};
+
+// Floats that forward and backward need.
+size_t conv2d_workspace(const Conv2d& conv);
+
+void conv2d_forward(const Conv2d& conv, size_t examples, std::span<const float> input, std::span<const float> weight,
+                    std::span<const float> bias, Activation activation, std::span<float> output,
+                    std::span<float> workspace);
+
+// Adds to weight_gradient and bias_gradient; overwrites input_gradient, unless that is empty: then it is not computed.
+void conv2d_backward(const Conv2d& conv, size_t examples, std::span<const float> input, std::span<const float> weight,
+                     std::span<const float> output_gradient, std::span<float> weight_gradient,
+                     std::span<float> bias_gradient, std::span<float> input_gradient, std::span<float> workspace);
+
+}  // namespace runnel::tensor

@@ -1,0 +1,46 @@
+// Matrix products on row-major float matrices that lie inside larger ones. All of them add to the result.
+//
+// Memory: the panels that the product packs come from the caller's workspace; nothing is allocated. Determinism: block
+// sizes are constants, not the cache sizes of the processor at hand, so the order of summation, and with it every bit
+// of the result, is a function of the sizes alone on one processor family. (Families differ: some fuse the
+// multiply-add.) Threads: any, with a workspace each.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace runnel::tensor {
+
+// Row-major; `stride` floats from the start of one row to the start of the next.
+struct ConstMatrix {
+  const float* data = nullptr;
+  size_t stride = 0;
+};
+struct Matrix {
+  float* data = nullptr;
+  size_t stride = 0;
+};
+
+// The result is rows x columns; every element of it is a sum of `depth` products.
+struct ProductSize {
+  size_t rows = 0;
+  size_t columns = 0;
+  size_t depth = 0;
+};
+
+// Floats of workspace that a product of this size, or of one no larger in any direction, needs.
+size_t product_workspace(const ProductSize& size);
+
+// c += a * b: a is rows x depth, b is depth x columns. The workspace must hold product_workspace(size) floats; it is
+// overwritten. c overlaps neither a nor b. A size of zero in any direction changes nothing.
+void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace);
+
+// c += a * transpose(b): b is stored as columns x depth.
+void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
+                              std::span<float> workspace);
+
+// c += transpose(a) * b: a is stored as depth x rows.
+void add_product_a_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
+                              std::span<float> workspace);
+
+}  // namespace runnel::tensor

@@ -1,0 +1,41 @@
+// Chunks that arrive in order become one message again.
+//
+// Only the next expected byte is taken: what was already received is skipped, a gap is refused. The sender learns the
+// contiguous count and goes on from there, so no map of holes is needed.
+// Memory: one buffer, taken at start() at the announced size (bounded by the limit given there) and left untouched
+// until bytes arrive: a peer that announces much and sends little costs address space, not pages.
+#pragma once
+
+#include <memory>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/result.h"
+
+namespace runnel::wire {
+
+class Reassembly {
+ public:
+  // Begins a message of `total_bytes`, forgetting an earlier one. kLimit, and unchanged, if that is zero or above
+  // `bytes_max`; kNoMemory, and empty, if there is no room.
+  Failure start(uint64_t total_bytes, uint64_t bytes_max);
+
+  // Takes the part of [offset, offset + payload) that is new. kOutOfRange for a gap, or a chunk beyond the end.
+  Failure add(uint64_t offset, ByteView payload);
+
+  uint64_t received_bytes() const { return received_bytes_; }
+  uint64_t total_bytes() const { return total_bytes_; }
+  bool complete() const { return total_bytes_ != 0 && received_bytes_ == total_bytes_; }
+
+  // The message. REQUIRES: complete(). Aligned as operator new aligns.
+  ByteView bytes() const { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
+
+  // Forgets everything and gives the memory back.
+  void reset();
+
+ private:
+  std::unique_ptr<uint8_t[]> buffer_;  // the first received_bytes_ of total_bytes_ are set
+  uint64_t total_bytes_ = 0;
+  uint64_t received_bytes_ = 0;
+};
+
+}  // namespace runnel::wire

@@ -1,0 +1,150 @@
+// The messages that stand in schemas/golden, as values: one of each kind, with a number of its own in every field.
+//
+// A sample never changes, for its bytes are in the hands of every build there ever was. What is new gets a new sample.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "runtime/base/error.h"
+#include "runtime/wire/messages.h"
+
+namespace runnel::wire::samples {
+
+inline constexpr uint64_t kRun = 0x1122334455667788ULL;
+inline constexpr std::array<uint8_t, 5> kModelPart = {0xDE, 0xAD, 0xBE, 0xEF, 0x01};
+inline constexpr std::array<uint8_t, 7> kUpdatePart = {1, 2, 3, 4, 5, 6, 7};
+
+struct FrameSample {
+  const char* file;
+  Message message;
+};
+
+inline Hello hello() {
+  Hello hello;
+  hello.protocol_min = 1;
+  hello.protocol_max = 3;
+  hello.device = "pump-0042";
+  hello.software = "runnel-device 0.1.0";
+  for (const uint8_t codec : {0, 1}) RUNNEL_ASSERT(hello.codecs.push_back(codec));
+  hello.frame_bytes_max = 15360;
+  hello.held_run = kRun;
+  hello.held_model_version = 4;
+  return hello;
+}
+
+inline Welcome welcome() {
+  Welcome welcome;
+  welcome.protocol = 1;
+  welcome.software = "runnel-coordinator 0.1.0";
+  welcome.run = kRun;
+  welcome.rounds = 30;
+  welcome.chunk_bytes_max = 4096;
+  welcome.window_bytes = 32768;
+  welcome.ping_after_ms = 300000;
+  welcome.last_sequence = 6;
+  return welcome;
+}
+
+inline RoundPlan round_plan() {
+  RoundPlan message;
+  message.model_bytes = 552;
+  message.plan.run = kRun;
+  message.plan.round = 5;
+  message.plan.rounds = 30;
+  message.plan.model_version = 5;
+  message.plan.seed = 0x0123456789ABCDEFULL;
+  message.plan.time_left = seconds(600);
+  message.plan.training = {0.125F, 0.5F, 0.0078125F, 0.25F, 16, 2, 40};
+  message.plan.codec = {plan::CodecId::kQsgd, 7, 128, 64};
+  return message;
+}
+
+inline std::vector<FrameSample> frames() {
+  return {
+      {"hello.rnl", hello()},
+      {"welcome.rnl", welcome()},
+      {"round_plan.rnl", round_plan()},
+      {"model_request.rnl", ModelRequest{kRun, 5, 65536, 4096}},
+      {"model_chunk.rnl", ModelChunk{5, 8192, 65000, kModelPart}},
+      {"update_offer.rnl", UpdateOffer{kRun, 7, 5, 1234, 0xE3069283U}},
+      {"update_chunk.rnl", UpdateChunk{7, 1000, kUpdatePart}},
+      {"update_ack.rnl", UpdateAck{7, UpdateState::kDurable, 1234}},
+      {"refusal.rnl", Refusal{Reason::kRoundClosed, "round 5 is closed", 7, 250}},
+      {"ping.rnl", Ping{0x0102030405060708ULL}},
+      {"pong.rnl", Pong{0x0102030405060708ULL}},
+      {"bye.rnl", Bye{ByeCause::kFinished}},
+  };
+}
+
+// A network with a layer of every kind: 1x6x6 -> conv 2x6x6 -> relu -> max pool 2x3x3 -> average pool 2x1x1 -> flatten ->
+// dense 2. Its 26 parameters are k/16 - 0.5 for k = 0, 1, ...
+inline plan::ModelSpec spec() {
+  using plan::LayerKind;
+  plan::ModelSpec spec;
+  RUNNEL_ASSERT(spec.name.assign("golden"));
+  spec.input = {1, 6, 6};
+  spec.classes = 2;
+  for (const plan::LayerSpec& layer : {plan::LayerSpec{LayerKind::kConv2d, 2, {3, 3}, {1, 1}, {1, 1}},
+                                       plan::LayerSpec{LayerKind::kRelu, 0, {0, 0}, {1, 1}, {0, 0}},
+                                       plan::LayerSpec{LayerKind::kMaxPool2d, 0, {2, 2}, {2, 2}, {0, 0}},
+                                       plan::LayerSpec{LayerKind::kAvgPool2d, 0, {3, 3}, {1, 1}, {0, 0}},
+                                       plan::LayerSpec{LayerKind::kFlatten, 0, {0, 0}, {1, 1}, {0, 0}},
+                                       plan::LayerSpec{LayerKind::kDense, 2, {0, 0}, {1, 1}, {0, 0}}}) {
+    RUNNEL_ASSERT(spec.layers.push_back(layer));
+  }
+  return spec;
+}
+
+inline std::vector<float> parameters() {
+  std::vector<float> values(26);
+  for (size_t k = 0; k < values.size(); ++k) values[k] = static_cast<float>(k) / 16.0F - 0.5F;
+  return values;
+}
+
+// `parameters` must outlive the model.
+inline Model model(const std::vector<float>& parameters) {
+  Model model;
+  model.run = kRun;
+  model.model_version = 5;
+  model.spec = spec();
+  model.parameters = parameters;
+  return model;
+}
+
+// fp32 payloads: little-endian floats, so 1.0 is 00 00 80 3f.
+inline constexpr std::array<uint8_t, 8> kTwoFloats = {0x00, 0x00, 0x80, 0x3F, 0x00, 0x00, 0x00, 0xBF};  // 1, -0.5
+inline constexpr std::array<uint8_t, 16> kFourFloats = {0x00, 0x00, 0x80, 0x3E, 0x00, 0x00, 0x80, 0xBE,
+                                                        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3F};
+inline constexpr std::array<uint8_t, 72> kEighteenFloats = {};
+// 18 coordinates, 7 levels, buckets of 8: three norms, then Elias codes.
+inline constexpr std::array<uint8_t, 24> kQsgdPayload = {0x76, 0xA4, 0x12, 0x3E, 0x41, 0x83, 0x13, 0x3E,
+                                                         0x00, 0x00, 0xA0, 0x3D, 0x55, 0xCD, 0xA8, 0xDA,
+                                                         0x05, 0x1A, 0x13, 0x57, 0x26, 0x84, 0x2C, 0xDC};
+
+inline void add_tensor(Update& update, std::string_view name, const plan::EncodedTensor& tensor) {
+  RUNNEL_ASSERT(update.tensors.push_back(tensor) && update.tensor_names.push_back(name));
+}
+
+// An update of the model above; its largest tensor is `first`.
+inline Update update_of(const plan::EncodedTensor& first) {
+  Update update;
+  update.run = kRun;
+  update.device = "pump-0042";
+  update.sequence = 7;
+  update.round = 5;
+  update.model_version = 5;
+  update.sample_count = 600;
+  update.mean_loss = 0.75F;
+  add_tensor(update, "0.conv2d.weight", first);
+  add_tensor(update, "0.conv2d.bias", {plan::CodecId::kFp32, 2, 32, 0, 0, 1.0F, kTwoFloats});
+  add_tensor(update, "5.dense.weight", {plan::CodecId::kFp32, 4, 32, 0, 0, 0.5F, kFourFloats});
+  add_tensor(update, "5.dense.bias", {plan::CodecId::kFp32, 2, 32, 0, 0, 1.0F, kTwoFloats});
+  return update;
+}
+
+inline Update update_fp32() { return update_of({plan::CodecId::kFp32, 18, 32, 0, 0, 0.0F, kEighteenFloats}); }
+inline Update update_qsgd() { return update_of({plan::CodecId::kQsgd, 18, 4, 7, 8, 0x1.270682p-3F, kQsgdPayload}); }
+
+}  // namespace runnel::wire::samples

@@ -1,0 +1,176 @@
+#include "runtime/codec/update_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/unit/codec/vectors.h"
+
+namespace runnel::codec {
+namespace {
+
+using testing::HasSubstr;
+
+// Two dense layers: weights of 60 x 40 and 10 x 60, with biases.
+plan::ModelLayout two_layers() {
+  plan::ModelSpec spec;
+  EXPECT_TRUE(spec.name.assign("two"));
+  spec.input = {40, 1, 1};
+  spec.classes = 10;
+  EXPECT_TRUE(spec.layers.push_back({plan::LayerKind::kDense, 60, {}, {1, 1}, {}}));
+  EXPECT_TRUE(spec.layers.push_back({plan::LayerKind::kRelu, 0, {}, {1, 1}, {}}));
+  EXPECT_TRUE(spec.layers.push_back({plan::LayerKind::kDense, 10, {}, {1, 1}, {}}));
+  Result<plan::ModelLayout> layout = plan::make_layout(spec);
+  EXPECT_TRUE(layout.ok()) << layout.failure().text();
+  return *layout;
+}
+
+std::span<const plan::EncodedTensor> all_of(const EncodedTensors& tensors) {
+  return {tensors.begin(), tensors.size()};
+}
+
+class UpdateCodec : public testing::Test {
+ protected:
+  const plan::ModelLayout layout_ = two_layers();
+  const plan::CodecSpec spec_{};  // qsgd, 7 levels, buckets of 128, exact up to 128
+  const std::vector<float> update_ = gauss_vector(layout_.parameter_count, 3);
+  std::vector<uint8_t> buffer_ = std::vector<uint8_t>(encoded_update_bytes_max(spec_, layout_));
+  EncodedTensors tensors_;
+};
+
+TEST_F(UpdateCodec, EncodesEachTensorWithItsOwnKeyOneAfterAnother) {
+  const Result<size_t> used = encode_update(spec_, layout_, update_, 42, buffer_, tensors_);
+  ASSERT_TRUE(used.ok()) << used.failure().text();
+  ASSERT_EQ(tensors_.size(), layout_.tensors.size());
+  const uint8_t* next = buffer_.data();
+  for (size_t k = 0; k < tensors_.size(); ++k) {
+    const plan::TensorInfo& info = layout_.tensors[k];
+    EXPECT_EQ(tensors_[k].payload.data(), next);
+    next += tensors_[k].payload.size();
+    EXPECT_EQ(tensors_[k].count, info.count);
+    EXPECT_EQ(tensors_[k].codec, info.count <= 128 ? plan::CodecId::kFp32 : plan::CodecId::kQsgd);
+
+    std::vector<uint8_t> alone(encoded_bytes_max(spec_, info.count));
+    const auto one = encode_tensor(spec_, info.name.view(), std::span(update_).subspan(info.offset, info.count),
+                                   CounterRng(derive_key(42, k)), alone);
+    ASSERT_TRUE(one.ok());
+    EXPECT_TRUE(
+        std::equal(one->payload.begin(), one->payload.end(), tensors_[k].payload.begin(), tensors_[k].payload.end()));
+    EXPECT_EQ(one->scale, tensors_[k].scale);
+  }
+  EXPECT_EQ(*used, static_cast<size_t>(next - buffer_.data()));
+
+  std::vector<float> decoded(update_.size(), 99.0F);
+  const Failure failure = decode_update(layout_, all_of(tensors_), decoded);
+  ASSERT_TRUE(failure.ok()) << failure.text();
+  for (const plan::TensorInfo& info : layout_.tensors) {
+    for (uint32_t i = info.offset; i < info.offset + info.count; ++i) {
+      if (info.count <= 128) {
+        EXPECT_EQ(decoded[i], update_[i]);
+      } else {
+        EXPECT_NEAR(decoded[i], update_[i], tensors_[0].scale / 7 * 1.001F) << i;
+      }
+    }
+  }
+}
+
+TEST_F(UpdateCodec, SmallTensorsAreExactUpToTheLimitAndNotBeyond) {
+  plan::CodecSpec spec;
+  spec.exact_coordinates_max = 10;
+  EXPECT_EQ(encode(spec, gauss_vector(10, 1), 1).tensor.codec, plan::CodecId::kFp32);
+  const Encoded eleven = encode(spec, gauss_vector(11, 1), 1);
+  EXPECT_EQ(eleven.tensor.codec, plan::CodecId::kQsgd);
+  EXPECT_EQ(eleven.tensor.bits, 4);
+  EXPECT_EQ(encode(spec, gauss_vector(10, 1), 1).tensor.bits, 32);
+}
+
+TEST_F(UpdateCodec, AShapeThatDiffersIsRefusedByName) {
+  ASSERT_TRUE(encode_update(spec_, layout_, update_, 1, buffer_, tensors_).ok());
+  std::vector<float> decoded(update_.size());
+
+  EncodedTensors other = tensors_;
+  --other[1].count;
+  const Failure failure = decode_update(layout_, all_of(other), decoded);
+  EXPECT_EQ(failure.error(), Error::kShape);
+  EXPECT_THAT(failure.text(), HasSubstr(layout_.tensors[1].name.c_str()));
+
+  EXPECT_EQ(decode_update(layout_, all_of(tensors_).first(3), decoded).error(), Error::kShape);
+  std::vector<float> shorter(update_.size() - 1);
+  EXPECT_EQ(decode_update(layout_, all_of(tensors_), shorter).error(), Error::kShape);
+  EXPECT_EQ(encode_update(spec_, layout_, shorter, 1, buffer_, tensors_).error(), Error::kShape);
+  EXPECT_TRUE(tensors_.empty());
+}
+
+TEST_F(UpdateCodec, AFailureNamesTheTensorAndLeavesNoTensors) {
+  std::vector<float> update = update_;
+  const plan::TensorInfo& second = layout_.tensors[2];
+  update[second.offset + 17] = std::numeric_limits<float>::quiet_NaN();
+  const Result<size_t> used = encode_update(spec_, layout_, update, 1, buffer_, tensors_);
+  EXPECT_EQ(used.error(), Error::kNotFinite);
+  EXPECT_EQ(std::string(used.failure().text()), std::string(second.name.c_str()) + ": value 17 is nan");
+  EXPECT_TRUE(tensors_.empty());
+}
+
+TEST_F(UpdateCodec, ADecodingFailureNamesTheTensor) {
+  ASSERT_TRUE(encode_update(spec_, layout_, update_, 1, buffer_, tensors_).ok());
+  tensors_[2].payload = tensors_[2].payload.first(tensors_[2].payload.size() - 1);
+  std::vector<float> decoded(update_.size());
+  const Failure failure = decode_update(layout_, all_of(tensors_), decoded);
+  EXPECT_EQ(failure.error(), Error::kTruncated);
+  EXPECT_THAT(failure.text(), HasSubstr(layout_.tensors[2].name.c_str()));
+}
+
+TEST_F(UpdateCodec, ATooSmallBufferIsRefusedBeforeAnythingIsWritten) {
+  const std::vector<float> values = gauss_vector(1000, 1);
+  const size_t bytes_max = encoded_bytes_max(spec_, 1000);
+  std::vector<uint8_t> buffer(bytes_max);
+  EXPECT_TRUE(encode_tensor(spec_, "a", values, CounterRng(1), buffer).ok());
+  const auto result = encode_tensor(spec_, "a", values, CounterRng(1), std::span(buffer).first(bytes_max - 1));
+  EXPECT_EQ(result.error(), Error::kNoMemory);
+  EXPECT_THAT(result.failure().text(), HasSubstr("a: "));
+  EXPECT_EQ(encode_update(spec_, layout_, update_, 1, std::span(buffer_).first(100), tensors_).error(),
+            Error::kNoMemory);
+  EXPECT_TRUE(tensors_.empty());
+}
+
+TEST_F(UpdateCodec, TheUpdatesBoundIsTheSumOfItsTensors) {
+  size_t sum = 0;
+  for (const plan::TensorInfo& info : layout_.tensors) sum += encoded_bytes_max(spec_, info.count);
+  EXPECT_EQ(encoded_update_bytes_max(spec_, layout_), sum);
+  EXPECT_EQ(encoded_bytes_max(spec_, 128), 512U);
+}
+
+TEST_F(UpdateCodec, AnInvalidSpecIsRefused) {
+  const std::vector<float> values = gauss_vector(1000, 1);
+  for (const plan::CodecSpec& spec :
+       {qsgd_spec(0, 128), qsgd_spec(32768, 128), qsgd_spec(7, 7), qsgd_spec(7, (1U << 20) + 1)}) {
+    EXPECT_EQ(encoded_bytes_max(spec, 1000), 0U);
+    EXPECT_EQ(encode_tensor(spec, "a", values, CounterRng(1), buffer_).error(), Error::kOutOfRange);
+  }
+  plan::CodecSpec unknown;
+  unknown.codec = static_cast<plan::CodecId>(77);
+  EXPECT_EQ(encode_tensor(unknown, "a", values, CounterRng(1), buffer_).error(), Error::kUnsupported);
+}
+
+TEST_F(UpdateCodec, ALayoutThatLiesAboutItsOffsetsIsRefused) {
+  plan::ModelLayout layout = layout_;
+  layout.tensors[3].offset = layout.parameter_count - 1;
+  EXPECT_EQ(encode_update(spec_, layout, update_, 1, buffer_, tensors_).error(), Error::kInvalidArgument);
+}
+
+TEST(BitsPerCoordinate, CountsPayloadBits) {
+  EXPECT_EQ(bits_per_coordinate({}), 0.0);
+  const std::vector<float> values = gauss_vector(100000, 1);
+  plan::CodecSpec exact;
+  exact.codec = plan::CodecId::kFp32;
+  const Encoded fp32 = encode(exact, values, 1);
+  const Encoded qsgd = encode(qsgd_spec(7, 512), values, 1);
+  EXPECT_EQ(bits_per_coordinate({&fp32.tensor, 1}), 32.0);
+  EXPECT_DOUBLE_EQ(bits_per_coordinate({&qsgd.tensor, 1}), qsgd.payload_bits() / 100000);
+  const plan::EncodedTensor both[] = {fp32.tensor, qsgd.tensor};
+  EXPECT_DOUBLE_EQ(bits_per_coordinate(both), (32.0 + qsgd.payload_bits() / 100000) / 2);
+}
+
+}  // namespace
+}  // namespace runnel::codec

@@ -1,0 +1,67 @@
+// Test vectors by distribution, and an encoder that owns its buffer.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/base/rng.h"
+#include "runtime/codec/update_codec.h"
+
+namespace runnel::codec {
+
+inline std::vector<float> gauss_vector(size_t count, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<float> values(count);
+  for (float& value : values) value = static_cast<float>(rng.normal());
+  return values;
+}
+
+inline std::vector<float> laplace_vector(size_t count, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    const double magnitude = -std::log(1.0 - rng.uniform());
+    value = static_cast<float>(rng.below(2) == 0 ? magnitude : -magnitude);
+  }
+  return values;
+}
+
+inline std::vector<float> flat_vector(size_t count) {
+  return std::vector<float>(count, 1.0F);
+}
+
+inline double squared_norm(std::span<const float> values) {
+  double sum = 0.0;
+  for (const float value : values) sum += double{value} * value;
+  return sum;
+}
+
+// QSGD for every tensor, however small.
+inline plan::CodecSpec qsgd_spec(uint32_t levels, uint32_t bucket) {
+  return {plan::CodecId::kQsgd, levels, bucket, 0};
+}
+
+// An encoded tensor together with the bytes that it borrows.
+struct Encoded {
+  std::vector<uint8_t> buffer;
+  plan::EncodedTensor tensor;
+  Failure failure = Error::kOk;
+  double payload_bits() const { return 8.0 * static_cast<double>(tensor.payload.size()); }
+};
+
+inline Encoded encode(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
+  Encoded encoded;
+  encoded.buffer.resize(encoded_bytes_max(spec, static_cast<uint32_t>(values.size())));
+  Result<plan::EncodedTensor> result = encode_tensor(spec, "tensor", values, CounterRng(seed), encoded.buffer);
+  if (result.ok()) {
+    encoded.tensor = *result;
+  } else {
+    encoded.failure = result.failure();
+  }
+  return encoded;
+}
+
+}  // namespace runnel::codec

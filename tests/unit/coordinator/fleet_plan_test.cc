@@ -1,0 +1,168 @@
+#include "coordinator/config/fleet_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace runnel::coordinator {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(FleetPlanTest, AnEmptyFileIsTheDefaultPlan) {
+  Result<FleetPlan> plan = parse_fleet_plan("");
+  ASSERT_TRUE(plan.ok()) << plan.failure().text();
+  EXPECT_EQ(plan->rounds, 20U);
+  EXPECT_EQ(plan->seed, 1U);
+  EXPECT_EQ(plan->codec.codec, plan::CodecId::kQsgd);
+  EXPECT_EQ(plan->codec.levels, 7U);
+}
+
+TEST(FleetPlanTest, ReadsEveryKey) {
+  Result<FleetPlan> plan = parse_fleet_plan(R"(
+rounds = 7
+seed = 9223372036854775807
+min_devices = 3
+cohort = 12
+over_selection = 0.5
+quorum = 4
+deadline_seconds = 90
+[training]
+learning_rate = 0.125
+momentum = 0
+weight_decay = 1e-4
+proximal_mu = 0.01
+batch_size = 16
+local_epochs = 2
+local_steps = 5
+[codec]
+name = "fp32"
+levels = 15
+bucket = 64
+exact_coordinates_max = 0
+)");
+  ASSERT_TRUE(plan.ok()) << plan.failure().text();
+  EXPECT_EQ(plan->rounds, 7U);
+  EXPECT_EQ(plan->seed, 9223372036854775807ULL);
+  EXPECT_EQ(plan->min_devices, 3U);
+  EXPECT_EQ(plan->cohort, 12U);
+  EXPECT_EQ(plan->over_selection, 0.5);
+  EXPECT_EQ(plan->quorum, 4U);
+  EXPECT_EQ(plan->deadline_seconds, 90.0);
+  EXPECT_EQ(plan->training.learning_rate, 0.125F);
+  EXPECT_EQ(plan->training.momentum, 0.0F);
+  EXPECT_EQ(plan->training.weight_decay, 1e-4F);
+  EXPECT_EQ(plan->training.proximal_mu, 0.01F);
+  EXPECT_EQ(plan->training.batch_size, 16U);
+  EXPECT_EQ(plan->training.local_epochs, 2U);
+  EXPECT_EQ(plan->training.local_steps, 5U);
+  EXPECT_EQ(plan->codec.codec, plan::CodecId::kFp32);
+  EXPECT_EQ(plan->codec.levels, 15U);
+  EXPECT_EQ(plan->codec.bucket, 64U);
+  EXPECT_EQ(plan->codec.exact_coordinates_max, 0U);
+}
+
+TEST(FleetPlanTest, BitsAreLevels) {
+  EXPECT_EQ(parse_fleet_plan("[codec]\nbits = 2")->codec.levels, 1U);
+  EXPECT_EQ(parse_fleet_plan("[codec]\nbits = 8")->codec.levels, 127U);
+  EXPECT_EQ(parse_fleet_plan("[codec]\nbits = 16")->codec.levels, 32767U);
+}
+
+struct BadPlan {
+  const char* toml;
+  Error error;
+  const char* words;
+};
+
+class BadPlanTest : public testing::TestWithParam<BadPlan> {};
+
+TEST_P(BadPlanTest, IsRefusedWithLineAndKey) {
+  Result<FleetPlan> plan = parse_fleet_plan(GetParam().toml);
+  ASSERT_FALSE(plan.ok()) << GetParam().toml;
+  EXPECT_EQ(plan.error(), GetParam().error) << plan.failure().text();
+  EXPECT_THAT(plan.failure().text(), HasSubstr(GetParam().words));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadPlanTest,
+    testing::Values(
+        BadPlan{"rounds = 3\nseed = = 4\n", Error::kMalformed, "line 2: "},
+        BadPlan{"rounds = 3\nrounds = 4\n", Error::kMalformed, "line 2: "},
+        BadPlan{"seed = 1\n\nround = 3\n", Error::kUnknownName, "line 3: unknown key round"},
+        BadPlan{"[training]\nlearningrate = 1\n", Error::kUnknownName, "line 2: unknown key training.learningrate"},
+        BadPlan{"[codec]\nlevel = 1\n", Error::kUnknownName, "line 2: unknown key codec.level"},
+        BadPlan{"\nrounds = \"3\"\n", Error::kMalformed, "line 2: rounds must be a whole number, not a string"},
+        BadPlan{"rounds = 3.5", Error::kMalformed, "rounds must be a whole number, not a number with a fraction"},
+        BadPlan{"rounds = -3", Error::kOutOfRange, "line 1: rounds must not be negative"},
+        BadPlan{"rounds = 4294967296", Error::kOutOfRange, "line 1: rounds must be at most 4294967295"},
+        BadPlan{"seed = 1\nrounds = 0", Error::kOutOfRange, "line 2: rounds must be 1..1000000, not 0"},
+        BadPlan{"rounds = 1000001", Error::kOutOfRange, "rounds must be 1..1000000"},
+        BadPlan{"min_devices = 0", Error::kOutOfRange, "line 1: min_devices must be"},
+        BadPlan{"cohort = 1000001", Error::kOutOfRange, "line 1: cohort must be"},
+        BadPlan{"over_selection = 4.5", Error::kOutOfRange, "line 1: over_selection must be 0..4, not 4.5"},
+        BadPlan{"over_selection = nan", Error::kNotFinite, "line 1: over_selection"},
+        BadPlan{"over_selection = true", Error::kMalformed, "over_selection must be a number, not true or false"},
+        BadPlan{"quorum = 0", Error::kOutOfRange, "line 1: quorum must be"},
+        BadPlan{"cohort = 4\nquorum = 5", Error::kOutOfRange, "line 2: quorum must be at most the cohort, 4, not 5"},
+        BadPlan{"deadline_seconds = 0", Error::kOutOfRange, "line 1: deadline_seconds must be 0.1..31536000, not 0"},
+        BadPlan{"deadline_seconds = inf", Error::kNotFinite, "deadline_seconds"},
+        BadPlan{"training = 3", Error::kMalformed, "line 1: training must be a table, not a whole number"},
+        BadPlan{"[training]\n\nlearning_rate = 0", Error::kOutOfRange, "line 3: learning_rate must be"},
+        BadPlan{"[training]\nmomentum = 1.0", Error::kOutOfRange, "line 2: momentum must be"},
+        BadPlan{"[training]\nweight_decay = -1", Error::kOutOfRange, "line 2: weight_decay must be"},
+        BadPlan{"[training]\nproximal_mu = 101", Error::kOutOfRange, "line 2: proximal_mu must be"},
+        BadPlan{"[training]\nbatch_size = 0", Error::kOutOfRange, "line 2: batch_size must be"},
+        BadPlan{"[training]\nbatch_size = [1]", Error::kMalformed,
+                "line 2: training.batch_size must be a whole number"},
+        BadPlan{"[training]\nlocal_epochs = 0", Error::kOutOfRange, "line 2: local_epochs must be"},
+        BadPlan{"[training]\nlocal_steps = 1000001", Error::kOutOfRange, "line 2: local_steps must be"},
+        BadPlan{"[codec]\nname = \"gzip\"", Error::kUnknownName, "line 2: codec.name must be fp32 or qsgd, not 'gzip'"},
+        BadPlan{"[codec]\nname = 1", Error::kMalformed, "line 2: codec.name must be a string, not a whole number"},
+        BadPlan{"[codec]\nlevels = 0", Error::kOutOfRange, "line 2: levels must be"},
+        BadPlan{"[codec]\nbits = 1", Error::kOutOfRange, "line 2: codec.bits must be 2..16, not 1"},
+        BadPlan{"[codec]\nbits = 17", Error::kOutOfRange, "line 2: codec.bits must be 2..16, not 17"},
+        BadPlan{"[codec]\nbits = 4\nlevels = 7", Error::kMalformed, "line 2: codec.bits stands next to levels"},
+        BadPlan{"[codec]\nbucket = 7", Error::kOutOfRange, "line 2: bucket must be"},
+        BadPlan{"[codec]\nexact_coordinates_max = 65537", Error::kOutOfRange, "line 2: exact_coordinates_max"}));
+
+TEST(FleetPlanTest, WritesWhatItReads) {
+  FleetPlan plan;
+  plan.rounds = 123;
+  plan.seed = 42;
+  plan.min_devices = 9;
+  plan.cohort = 50;
+  plan.over_selection = 0.1;
+  plan.quorum = 40;
+  plan.deadline_seconds = 1234.5;
+  plan.training.learning_rate = 1.0F / 3.0F;
+  plan.training.momentum = 0.0F;
+  plan.training.weight_decay = 1e-7F;
+  plan.training.proximal_mu = 100.0F;
+  plan.training.batch_size = 1;
+  plan.training.local_epochs = 3;
+  plan.training.local_steps = 17;
+  plan.codec.levels = 3;
+  plan.codec.bucket = 512;
+  plan.codec.exact_coordinates_max = 0;
+  const std::string text = fleet_plan_toml(plan);
+  Result<FleetPlan> read = parse_fleet_plan(text);
+  ASSERT_TRUE(read.ok()) << read.failure().text() << "\n" << text;
+  EXPECT_EQ(fleet_plan_toml(*read), text);
+  EXPECT_EQ(read->seed, 42U);
+  EXPECT_EQ(read->over_selection, 0.1);
+  EXPECT_EQ(read->training.learning_rate, 1.0F / 3.0F);
+  EXPECT_EQ(read->training.weight_decay, 1e-7F);
+  EXPECT_EQ(read->codec.bucket, 512U);
+  EXPECT_EQ(read->codec.exact_coordinates_max, 0U);
+}
+
+TEST(FleetPlanTest, ASeedMustFitTheFile) {
+  FleetPlan plan;
+  plan.seed = 1ULL << 63;
+  EXPECT_EQ(check(plan).error(), Error::kOutOfRange);
+}
+
+}  // namespace
+}  // namespace runnel::coordinator

@@ -1,0 +1,111 @@
+#include "fleet/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace runnel::fleet {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::variant<CommandLine, int> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "runnel-fleet");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+
+CommandLine good(const std::vector<const char*>& words) {
+  auto result = parse(words);
+  EXPECT_TRUE(std::holds_alternative<CommandLine>(result));
+  return std::holds_alternative<CommandLine>(result) ? std::get<CommandLine>(result) : CommandLine{};
+}
+
+std::string complaint(const std::vector<const char*>& words) {
+  ::testing::internal::CaptureStderr();
+  const auto result = parse(words);
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(std::holds_alternative<int>(result));
+  EXPECT_NE(std::holds_alternative<int>(result) ? std::get<int>(result) : 0, 0);
+  return text;
+}
+
+TEST(CommandLine, ReadsARun) {
+  const CommandLine line = good({"run",
+                                 "--devices",
+                                 "5",
+                                 "--data",
+                                 "csv:x",
+                                 "--partition",
+                                 "iid",
+                                 "--bits",
+                                 "6",
+                                 "--bucket",
+                                 "64",
+                                 "--rounds",
+                                 "9",
+                                 "--seed",
+                                 "42",
+                                 "--steps",
+                                 "20",
+                                 "--learning-rate",
+                                 "0.125",
+                                 "--profile",
+                                 "thin",
+                                 "--kill-device",
+                                 "3@2:training",
+                                 "--kill-device",
+                                 "4@5:uploading",
+                                 "--kill-coordinator",
+                                 "7",
+                                 "--compare",
+                                 "fp32",
+                                 "--start-order",
+                                 "random",
+                                 "--json",
+                                 "o.json",
+                                 "--scale",
+                                 "1/255"});
+  EXPECT_EQ(line.command, CommandLine::Command::kRun);
+  EXPECT_EQ(line.config.devices, 5U);
+  EXPECT_EQ(line.config.levels, 31U);  // 2^5 - 1
+  EXPECT_EQ(line.config.bucket, 64U);
+  EXPECT_EQ(line.config.seed, 42U);
+  EXPECT_EQ(line.config.steps.value(), 20U);
+  EXPECT_FALSE(line.config.epochs.has_value());
+  EXPECT_DOUBLE_EQ(line.config.learning_rate.value(), 0.125);
+  EXPECT_EQ(line.config.start_order, StartOrder::kRandom);
+  EXPECT_EQ(line.config.scale, "1/255");
+  EXPECT_EQ(line.config.faults.device_texts(), (std::vector<std::string>{"3@2:training", "4@5:uploading"}));
+  EXPECT_EQ(line.config.faults.coordinator_round().value(), 7U);
+  EXPECT_EQ(line.compare_codec, "fp32");
+  EXPECT_EQ(line.json_path, "o.json");
+}
+
+TEST(CommandLine, TheDemonstrationComparesAndReports) {
+  const CommandLine line = good({"demo"});
+  EXPECT_EQ(line.command, CommandLine::Command::kDemo);
+  EXPECT_EQ(line.config.devices, 8U);
+  EXPECT_EQ(line.config.model, "sensor-cnn");
+  EXPECT_EQ(line.config.levels, 7U);  // 4 bits
+  EXPECT_EQ(line.config.profile, "thin");
+  EXPECT_EQ(line.compare_codec, "fp32");
+  EXPECT_FALSE(line.report_path.empty());
+}
+
+TEST(CommandLine, ExplainsWhatIsWrong) {
+  EXPECT_THAT(complaint({}), HasSubstr("subcommand is required"));
+  EXPECT_THAT(complaint({"run", "--devices", "0"}), HasSubstr("--devices"));
+  EXPECT_THAT(complaint({"run", "--bits", "1"}), HasSubstr("--bits"));
+  EXPECT_THAT(complaint({"run", "--bits", "4", "--levels", "7"}), HasSubstr("excludes"));
+  EXPECT_THAT(complaint({"run", "--codec", "zip"}), HasSubstr("zip"));
+  EXPECT_THAT(complaint({"run", "--profile", "warp"}), HasSubstr("warp"));
+  EXPECT_THAT(complaint({"run", "--trace", "/nowhere.csv"}), HasSubstr("/nowhere.csv"));
+  EXPECT_THAT(complaint({"run", "--bind", "localhost"}), HasSubstr("localhost"));
+  EXPECT_THAT(complaint({"run", "--kill-device", "1@2"}), HasSubstr("INDEX@ROUND"));
+  EXPECT_THAT(complaint({"run", "--kill-device", "8@2:training"}), HasSubstr("devices 0 to 7"));
+  EXPECT_THAT(complaint({"run", "--cohort", "9"}), HasSubstr("--cohort"));
+  EXPECT_THAT(complaint({"run", "--codec", "fp32", "--compare", "fp32"}), HasSubstr("--compare"));
+  EXPECT_THAT(complaint({"run", "--frob"}), HasSubstr("--frob"));
+}
+
+}  // namespace
+}  // namespace runnel::fleet

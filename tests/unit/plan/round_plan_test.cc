@@ -1,0 +1,128 @@
+#include "runtime/plan/round_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+namespace runnel::plan {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Tries a whole-number field at its bounds and just beyond; the refusal names the field.
+template <typename Spec>
+void expect_range(Spec good, uint32_t Spec::*field, const char* name, uint32_t low, uint32_t high) {
+  for (const uint32_t value : {low, high}) {
+    good.*field = value;
+    EXPECT_TRUE(check(good).ok()) << name << " " << value;
+  }
+  const auto expect_refused = [&](uint32_t value) {
+    good.*field = value;
+    const Failure bad = check(good);
+    EXPECT_EQ(bad.error(), Error::kOutOfRange) << name << " " << value;
+    EXPECT_EQ(std::string(bad.text()), std::string(name) + " must be " + std::to_string(low) + ".." +
+                                           std::to_string(high) + ", not " + std::to_string(value));
+  };
+  if (low > 0) expect_refused(low - 1);
+  expect_refused(high + 1);
+  expect_refused(UINT32_MAX);
+}
+
+void expect_range(float TrainingSpec::*field, const char* name, float low, float high) {
+  TrainingSpec training;
+  for (const float value : {low, high, (low + high) / 2}) {
+    training.*field = value;
+    EXPECT_TRUE(check(training).ok()) << name << " " << value;
+  }
+  for (const float value : {std::nextafter(low, -kInfinity), std::nextafter(high, kInfinity), -1.0F, 1e30F}) {
+    training.*field = value;
+    const Failure bad = check(training);
+    EXPECT_EQ(bad.error(), Error::kOutOfRange) << name << " " << value;
+    EXPECT_EQ(std::string(bad.text()).rfind(std::string(name) + " must be ", 0), 0U) << bad.text();
+  }
+  for (const float value : {kNan, -kNan, kInfinity, -kInfinity}) {
+    training.*field = value;
+    EXPECT_EQ(check(training).error(), Error::kNotFinite) << name << " " << value;
+  }
+}
+
+RoundPlan good_plan() {
+  RoundPlan plan;
+  plan.run = 1;
+  plan.round = 3;
+  plan.rounds = 10;
+  return plan;
+}
+
+TEST(Check, TheDefaultsAreGood) {
+  EXPECT_TRUE(check(CodecSpec{}).ok());
+  EXPECT_TRUE(check(TrainingSpec{}).ok());
+  EXPECT_TRUE(check(good_plan()).ok());
+}
+
+TEST(Check, CodecRanges) {
+  expect_range(CodecSpec{}, &CodecSpec::levels, "levels", 1, 32767);
+  expect_range(CodecSpec{}, &CodecSpec::bucket, "bucket", 8, 1048576);
+  expect_range(CodecSpec{}, &CodecSpec::exact_coordinates_max, "exact_coordinates_max", 0, 65536);
+}
+
+TEST(Check, ACodecOfTheFutureIsUnsupported) {
+  CodecSpec codec;
+  codec.codec = static_cast<CodecId>(2);
+  const Failure bad = check(codec);
+  EXPECT_EQ(bad.error(), Error::kUnsupported);
+  EXPECT_STREQ(bad.text(), "codec 2 is not known here");
+}
+
+TEST(Check, TrainingRanges) {
+  expect_range(&TrainingSpec::learning_rate, "learning_rate", 1e-9F, 100.0F);
+  expect_range(&TrainingSpec::momentum, "momentum", 0.0F, 0.9999F);
+  expect_range(&TrainingSpec::weight_decay, "weight_decay", 0.0F, 1.0F);
+  expect_range(&TrainingSpec::proximal_mu, "proximal_mu", 0.0F, 100.0F);
+  expect_range(TrainingSpec{}, &TrainingSpec::batch_size, "batch_size", 1, 4096);
+  expect_range(TrainingSpec{}, &TrainingSpec::local_epochs, "local_epochs", 1, 1000);
+  expect_range(TrainingSpec{}, &TrainingSpec::local_steps, "local_steps", 0, 1000000);
+}
+
+TEST(Check, ALearningRateOfZeroIsRefused) {
+  TrainingSpec training;
+  training.learning_rate = 0.0F;
+  EXPECT_EQ(check(training).error(), Error::kOutOfRange);
+  training.learning_rate = std::numeric_limits<float>::denorm_min();
+  EXPECT_EQ(check(training).error(), Error::kOutOfRange);
+}
+
+TEST(Check, RoundLiesWithinRounds) {
+  RoundPlan plan = good_plan();
+  plan.round = 0;
+  EXPECT_STREQ(check(plan).text(), "round must be 1..10, not 0");
+  plan.round = 11;
+  EXPECT_STREQ(check(plan).text(), "round must be 1..10, not 11");
+  plan.round = 10;
+  EXPECT_TRUE(check(plan).ok());
+  plan.rounds = 0;
+  EXPECT_STREQ(check(plan).text(), "rounds must be 1..1000000, not 0");
+  plan.rounds = 1000001;
+  EXPECT_EQ(check(plan).error(), Error::kOutOfRange);
+}
+
+TEST(Check, APlanIsAsGoodAsItsParts) {
+  RoundPlan plan = good_plan();
+  plan.training.momentum = kNan;
+  EXPECT_EQ(check(plan).error(), Error::kNotFinite);
+  plan = good_plan();
+  plan.codec.levels = 0;
+  EXPECT_EQ(check(plan).error(), Error::kOutOfRange);
+}
+
+TEST(CodecName, IsNeverNull) {
+  EXPECT_STREQ(codec_name(CodecId::kFp32), "fp32");
+  EXPECT_STREQ(codec_name(CodecId::kQsgd), "qsgd");
+  EXPECT_STREQ(codec_name(static_cast<CodecId>(200)), "unknown");
+}
+
+}  // namespace
+}  // namespace runnel::plan

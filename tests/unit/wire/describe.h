@@ -1,0 +1,168 @@
+// Every field of a message in words: two messages are equal when their words are. Reading all of it also lets a
+// sanitizer see a view that reaches outside its buffer.
+#pragma once
+
+#include <bit>
+#include <iomanip>
+#include <sstream>
+#include <string>
+
+#include "runtime/wire/messages.h"
+
+namespace runnel::wire {
+
+class Describer {
+ public:
+  std::string text() const { return out_.str(); }
+
+  void operator()(const Hello& m) {
+    number("protocol_min", m.protocol_min);
+    number("protocol_max", m.protocol_max);
+    words("device", m.device);
+    words("software", m.software);
+    bytes("codecs", {m.codecs.begin(), m.codecs.size()});
+    number("frame_bytes_max", m.frame_bytes_max);
+    number("held_run", m.held_run);
+    number("held_model_version", m.held_model_version);
+  }
+  void operator()(const Welcome& m) {
+    number("protocol", m.protocol);
+    words("software", m.software);
+    number("run", m.run);
+    number("rounds", m.rounds);
+    number("chunk_bytes_max", m.chunk_bytes_max);
+    number("window_bytes", m.window_bytes);
+    number("ping_after_ms", m.ping_after_ms);
+    number("last_sequence", m.last_sequence);
+  }
+  void operator()(const RoundPlan& m) {
+    number("run", m.plan.run);
+    number("round", m.plan.round);
+    number("rounds", m.plan.rounds);
+    number("model_version", m.plan.model_version);
+    number("model_bytes", m.model_bytes);
+    number("seed", m.plan.seed);
+    number("time_left_ms", static_cast<uint64_t>(to_ms(m.plan.time_left)));
+    real("learning_rate", m.plan.training.learning_rate);
+    real("momentum", m.plan.training.momentum);
+    real("weight_decay", m.plan.training.weight_decay);
+    real("proximal_mu", m.plan.training.proximal_mu);
+    number("batch_size", m.plan.training.batch_size);
+    number("local_epochs", m.plan.training.local_epochs);
+    number("local_steps", m.plan.training.local_steps);
+    number("codec", static_cast<uint64_t>(m.plan.codec.codec));
+    number("levels", m.plan.codec.levels);
+    number("bucket", m.plan.codec.bucket);
+    number("exact_coordinates_max", m.plan.codec.exact_coordinates_max);
+  }
+  void operator()(const ModelRequest& m) {
+    number("run", m.run);
+    number("model_version", m.model_version);
+    number("offset", m.offset);
+    number("bytes", m.bytes);
+  }
+  void operator()(const ModelChunk& m) {
+    number("model_version", m.model_version);
+    number("offset", m.offset);
+    number("total_bytes", m.total_bytes);
+    bytes("payload", m.payload);
+  }
+  void operator()(const UpdateOffer& m) {
+    number("run", m.run);
+    number("sequence", m.sequence);
+    number("round", m.round);
+    number("total_bytes", m.total_bytes);
+    number("checksum", m.checksum);
+  }
+  void operator()(const UpdateChunk& m) {
+    number("sequence", m.sequence);
+    number("offset", m.offset);
+    bytes("payload", m.payload);
+  }
+  void operator()(const UpdateAck& m) {
+    number("sequence", m.sequence);
+    number("state", static_cast<uint64_t>(m.state));
+    number("received_bytes", m.received_bytes);
+  }
+  void operator()(const Refusal& m) {
+    number("reason", static_cast<uint64_t>(m.reason));
+    words("detail", m.detail);
+    number("sequence", m.sequence);
+    number("retry_after_ms", m.retry_after_ms);
+  }
+  void operator()(const Ping& m) { number("nonce", m.nonce); }
+  void operator()(const Pong& m) { number("nonce", m.nonce); }
+  void operator()(const Bye& m) { number("cause", static_cast<uint64_t>(m.cause)); }
+
+  void operator()(const Update& m) {
+    number("run", m.run);
+    words("device", m.device);
+    number("sequence", m.sequence);
+    number("round", m.round);
+    number("model_version", m.model_version);
+    number("sample_count", m.sample_count);
+    real("mean_loss", m.mean_loss);
+    for (size_t i = 0; i < m.tensors.size(); ++i) {
+      const plan::EncodedTensor& tensor = m.tensors[i];
+      words("tensor", m.tensor_names[i]);
+      number("codec", static_cast<uint64_t>(tensor.codec));
+      number("count", tensor.count);
+      number("bits", tensor.bits);
+      number("levels", tensor.levels);
+      number("bucket", tensor.bucket);
+      real("scale", tensor.scale);
+      bytes("payload", tensor.payload);
+    }
+  }
+  void operator()(const Model& m) {
+    number("run", m.run);
+    number("model_version", m.model_version);
+    words("name", m.spec.name.view());
+    extent("input", m.spec.input.height, m.spec.input.width);
+    number("channels", m.spec.input.channels);
+    number("classes", m.spec.classes);
+    for (const plan::LayerSpec& layer : m.spec.layers) {
+      number("layer", static_cast<uint64_t>(layer.kind));
+      number("units", layer.units);
+      extent("kernel", layer.kernel.height, layer.kernel.width);
+      extent("stride", layer.stride.height, layer.stride.width);
+      extent("padding", layer.padding.height, layer.padding.width);
+    }
+    for (const float parameter : m.parameters) real("w", parameter);
+  }
+
+ private:
+  void number(const char* name, uint64_t value) { out_ << name << '=' << std::dec << value << ' '; }
+  void words(const char* name, std::string_view value) { out_ << name << "=\"" << value << "\" "; }
+  // By its bits, so that no two numbers look alike.
+  void real(const char* name, float value) { out_ << name << "=0x" << std::hex << std::bit_cast<uint32_t>(value) << ' '; }
+  void extent(const char* name, uint32_t height, uint32_t width) {
+    out_ << name << '=' << std::dec << height << 'x' << width << ' ';
+  }
+  void bytes(const char* name, ByteView value) {
+    out_ << name << "=[" << std::hex << std::setfill('0');
+    for (const uint8_t byte : value) out_ << std::setw(2) << unsigned{byte};
+    out_ << "] ";
+  }
+  std::ostringstream out_;
+};
+
+inline std::string describe(const Message& message) {
+  Describer describer;
+  std::visit(describer, message);
+  return std::string(message_name(message)) + " " + describer.text();
+}
+
+inline std::string describe(const Update& update) {
+  Describer describer;
+  describer(update);
+  return describer.text();
+}
+
+inline std::string describe(const Model& model) {
+  Describer describer;
+  describer(model);
+  return describer.text();
+}
+
+}  // namespace runnel::wire
