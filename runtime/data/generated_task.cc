@@ -137,18 +137,30 @@ class Recorder {
     const Vector gravity = {-std::sin(pitch), std::cos(pitch) * std::sin(roll), std::cos(pitch) * std::cos(roll)};
     const double turns_a_sample = activity.step_hz * style.tempo * (1.0 + 0.05 * rng.normal()) / kSamplesPerSecond;
     const double phase = kPhaseSpread * rng.uniform();
-    double strength[kGeneratedChannels][kHarmonics];
-    for (auto& channel : strength) {
-      for (double& value : channel) value = style.vigour * (1.0 + 0.2 * rng.normal());
+    // A harmonic a * cos(n * step + phase) is kept as its parts along cos(n * step) and sin(n * step).
+    double cosine_part[kGeneratedChannels][kHarmonics];
+    double sine_part[kGeneratedChannels][kHarmonics];
+    for (uint32_t channel = 0; channel < kGeneratedChannels; ++channel) {
+      for (uint32_t n = 0; n < kHarmonics; ++n) {
+        const double amplitude = activity.amplitude_g[channel][n] * style.vigour * (1.0 + 0.2 * rng.normal());
+        cosine_part[channel][n] = amplitude * std::cos(radians(360.0 * activity.phase[channel][n]));
+        sine_part[channel][n] = -amplitude * std::sin(radians(360.0 * activity.phase[channel][n]));
+      }
     }
 
     for (uint32_t sample = 0; sample < kGeneratedSamples; ++sample) {
+      const double step = radians(360.0 * (phase + turns_a_sample * sample));
+      const double step_cosine = std::cos(step);
+      const double step_sine = std::sin(step);
+      double cosine = 1.0;
+      double sine = 0.0;
       Vector worn = gravity;
-      for (uint32_t channel = 0; channel < kGeneratedChannels; ++channel) {
-        for (uint32_t harmonic = 0; harmonic < kHarmonics; ++harmonic) {
-          const double turns = (harmonic + 1) * (phase + turns_a_sample * sample) + activity.phase[channel][harmonic];
-          worn[channel] += strength[channel][harmonic] * activity.amplitude_g[channel][harmonic] *
-                           std::cos(2.0 * std::numbers::pi * turns);
+      for (uint32_t n = 0; n < kHarmonics; ++n) {
+        const double turned = cosine * step_cosine - sine * step_sine;
+        sine = sine * step_cosine + cosine * step_sine;
+        cosine = turned;
+        for (uint32_t channel = 0; channel < kGeneratedChannels; ++channel) {
+          worn[channel] += cosine_part[channel][n] * cosine + sine_part[channel][n] * sine;
         }
       }
       const double drifted = static_cast<double>(sample) / kGeneratedSamples - 0.5;

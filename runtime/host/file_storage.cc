@@ -64,6 +64,10 @@ Failure FileStorage::prepare(const FileStorageOptions& options) {
   }
   if (shorter && ::ftruncate(file_.get(), size) != 0) return fail_with_errno(errno, path_, "extend");
   if (::fsync(file_.get()) != 0) return fail_with_errno(errno, path_, "sync");
+  // After an fsync that failed, in a process before this one, Linux goes on showing pages that never reached the disk.
+  // They count as clean, so they can be dropped, and what is read from here on is what a power cut would leave. Best
+  // effort: it is advice.
+  static_cast<void>(::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_DONTNEED));
   return sync_folder_of(path_);
 }
 

@@ -25,7 +25,9 @@ class Storage {
   // Bytes outside that range never change.
   virtual Error write(uint64_t offset, ByteView bytes) = 0;
 
-  // On kOk all earlier writes are durable. Until then, each may be lost, cut or reordered by a power cut.
+  // On kOk all earlier writes are durable. Until then, each may be lost, cut or reordered by a power cut. After a
+  // failed sync no later one vouches for the earlier writes; the object that opens the storage next must read what is
+  // really stored.
   virtual Error sync() = 0;
 };
 

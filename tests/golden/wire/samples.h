@@ -27,7 +27,7 @@ inline Hello hello() {
   hello.protocol_max = 3;
   hello.device = "pump-0042";
   hello.software = "runnel-device 0.1.0";
-  for (const uint8_t codec : {0, 1}) RUNNEL_ASSERT(hello.codecs.push_back(codec));
+  for (const uint8_t codec : {uint8_t{0}, uint8_t{1}}) RUNNEL_ASSERT(hello.codecs.push_back(codec));
   hello.frame_bytes_max = 15360;
   hello.held_run = kRun;
   hello.held_model_version = 4;
@@ -78,8 +78,8 @@ inline std::vector<FrameSample> frames() {
   };
 }
 
-// A network with a layer of every kind: 1x6x6 -> conv 2x6x6 -> relu -> max pool 2x3x3 -> average pool 2x1x1 -> flatten ->
-// dense 2. Its 26 parameters are k/16 - 0.5 for k = 0, 1, ...
+// A network with a layer of every kind: 1x6x6 -> conv 2x6x6 -> relu -> max pool 2x3x3 -> average pool 2x1x1 -> flatten
+// -> dense 2. Its 26 parameters are k/16 - 0.5 for k = 0, 1, ...
 inline plan::ModelSpec spec() {
   using plan::LayerKind;
   plan::ModelSpec spec;
@@ -144,7 +144,11 @@ inline Update update_of(const plan::EncodedTensor& first) {
   return update;
 }
 
-inline Update update_fp32() { return update_of({plan::CodecId::kFp32, 18, 32, 0, 0, 0.0F, kEighteenFloats}); }
-inline Update update_qsgd() { return update_of({plan::CodecId::kQsgd, 18, 4, 7, 8, 0x1.270682p-3F, kQsgdPayload}); }
+inline Update update_fp32() {
+  return update_of({plan::CodecId::kFp32, 18, 32, 0, 0, 0.0F, kEighteenFloats});
+}
+inline Update update_qsgd() {
+  return update_of({plan::CodecId::kQsgd, 18, 4, 7, 8, 0x1.270682p-3F, kQsgdPayload});
+}
 
 }  // namespace runnel::wire::samples

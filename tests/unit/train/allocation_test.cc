@@ -40,14 +40,27 @@ void* __wrap_aligned_alloc(size_t alignment, size_t bytes) {
 }
 }
 
-void* operator new(size_t bytes) {
+// Not inlined: gcc would otherwise see malloc's memory given to delete, and warn.
+#define NOT_INLINED __attribute__((noinline))
+NOT_INLINED void* operator new(size_t bytes) {
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
   std::abort();
 }
-void operator delete(void* memory) noexcept {
+NOT_INLINED void* operator new(size_t bytes, std::align_val_t alignment) {
+  const auto unit = static_cast<size_t>(alignment);
+  if (void* memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit)) return memory;
+  std::abort();
+}
+NOT_INLINED void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, size_t) noexcept {
+NOT_INLINED void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
+NOT_INLINED void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+NOT_INLINED void operator delete(void* memory, size_t, std::align_val_t) noexcept {
   std::free(memory);
 }
 

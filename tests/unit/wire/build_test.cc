@@ -52,8 +52,9 @@ TEST(FrameBuilderDeathTest, AChunkAboveTheLimitIsOurBug) {
 TEST(MessageName, IsTheSchemasName) {
   std::vector<std::string> names;
   for (const auto& sample : samples::frames()) names.emplace_back(message_name(sample.message));
-  EXPECT_EQ(names, (std::vector<std::string>{"Hello", "Welcome", "RoundPlan", "ModelRequest", "ModelChunk", "UpdateOffer",
-                                             "UpdateChunk", "UpdateAck", "Refusal", "Ping", "Pong", "Bye"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"Hello", "Welcome", "RoundPlan", "ModelRequest", "ModelChunk", "UpdateOffer",
+                                      "UpdateChunk", "UpdateAck", "Refusal", "Ping", "Pong", "Bye"}));
 }
 
 TEST(ReasonName, IsOneForEachAndUnspecifiedForOthers) {
@@ -88,8 +89,8 @@ TEST(BuildModel, MemoryThatIsTooSmallIsRefused) {
   EXPECT_TRUE(build_model(model, memory).ok());
 }
 
-// The statement of how much a tensor or a layer takes at most, at its worst: the longest names, the most of them, and no
-// memory to spare.
+// The statement of how much a tensor or a layer takes at most, at its worst: the longest names, the most of them, and
+// no memory to spare.
 TEST(BuildUpdate, TheStatedSizeIsEnoughAtItsWorst) {
   const std::string name(kNameBytesMax, 'n');
   for (size_t count : {size_t{0}, size_t{1}, size_t{plan::kTensorsMax}}) {

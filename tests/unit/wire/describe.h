@@ -135,7 +135,9 @@ class Describer {
   void number(const char* name, uint64_t value) { out_ << name << '=' << std::dec << value << ' '; }
   void words(const char* name, std::string_view value) { out_ << name << "=\"" << value << "\" "; }
   // By its bits, so that no two numbers look alike.
-  void real(const char* name, float value) { out_ << name << "=0x" << std::hex << std::bit_cast<uint32_t>(value) << ' '; }
+  void real(const char* name, float value) {
+    out_ << name << "=0x" << std::hex << std::bit_cast<uint32_t>(value) << ' ';
+  }
   void extent(const char* name, uint32_t height, uint32_t width) {
     out_ << name << '=' << std::dec << height << 'x' << width << ' ';
   }

@@ -1,5 +1,5 @@
-// Bytes in a heap block of exactly their size, aligned as the decoders require: a sanitizer sees a read one byte past the
-// end.
+// Bytes in a heap block of exactly their size, aligned as the decoders require: a sanitizer sees a read one byte past
+// the end.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Truncated, flipped and foreign bytes: each gives a message or a failure, never a crash, and nothing outside the buffer
-// is read (run it under the address sanitizer to see that).
+// Truncated, flipped and foreign bytes: each gives a message or a failure, never a crash, and nothing outside the
+// buffer is read (run it under the address sanitizer to see that).
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -13,6 +13,8 @@
 
 namespace runnel::wire {
 namespace {
+
+constexpr uint8_t kExtremes[] = {0x00, 0x01, 0x04, 0x7F, 0x80, 0xFE, 0xFF};
 
 struct Bytes {
   std::string name;
@@ -80,7 +82,9 @@ TEST(HostileBytes, ATruncatedOneIsRefusedInWordsOrStillWhole) {
         continue;
       }
       EXPECT_TRUE(bad.error() == Error::kTruncated || bad.error() == Error::kMalformed) << sample.name << " " << size;
-      if (size < 12) EXPECT_EQ(bad.error(), Error::kTruncated);
+      if (size < 12) {
+        EXPECT_EQ(bad.error(), Error::kTruncated);
+      }
       EXPECT_STRNE(bad.text(), "");
     }
   }
@@ -95,7 +99,9 @@ TEST(HostileBytes, EverySingleBitFlipGivesAMessageOrAFailure) {
       exact.flip(bit);
       const Failure bad = sample.decode(exact.view());
       ++(bad.ok() ? decoded : refused);
-      if (!bad.ok()) EXPECT_STRNE(bad.text(), "") << sample.name << " bit " << bit;
+      if (!bad.ok()) {
+        EXPECT_STRNE(bad.text(), "") << sample.name << " bit " << bit;
+      }
       exact.flip(bit);
     }
   }
@@ -107,7 +113,7 @@ TEST(HostileBytes, EveryByteSetToItsExtremes) {
   for (const Bytes& sample : all_samples()) {
     ExactBytes exact(sample.bytes);
     for (size_t at = 0; at < exact.size(); ++at) {
-      for (const uint8_t value : {0x00, 0x01, 0x04, 0x7F, 0x80, 0xFE, 0xFF}) {
+      for (const uint8_t value : kExtremes) {
         exact[at] = value;
         (void)sample.decode(exact.view()).ok();
       }
@@ -147,7 +153,7 @@ TEST(HostileBytes, OneKindIsNotAnother) {
 
 TEST(HostileBytes, OfNoUseAtAll) {
   for (const size_t size : {0, 1, 11, 12, 13, 64, 15360}) {
-    for (const uint8_t fill : {0x00, 0x20, 0xFF}) {
+    for (const uint8_t fill : {uint8_t{0}, uint8_t{0x20}, uint8_t{0xFF}}) {
       const ExactBytes exact(std::vector<uint8_t>(size, fill));
       for (const auto& decode : {try_frame, try_update, try_model}) EXPECT_FALSE(decode(exact.view()).ok());
     }

@@ -10,8 +10,12 @@
 namespace runnel::wire {
 namespace {
 
-ByteView view_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
-std::string text_of(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
+ByteView view_of(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+std::string text_of(ByteView bytes) {
+  return {bytes.begin(), bytes.end()};
+}
 
 TEST(Reassembly, InOrder) {
   Reassembly parts;
@@ -68,7 +72,20 @@ TEST(Reassembly, LimitsAreCheckedBeforeAnythingIsForgotten) {
   EXPECT_EQ(text_of(parts.bytes()), "ab");
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kHugeAllocationsAbort = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr bool kHugeAllocationsAbort = true;
+#else
+constexpr bool kHugeAllocationsAbort = false;
+#endif
+#else
+constexpr bool kHugeAllocationsAbort = false;
+#endif
+
 TEST(Reassembly, TooLittleMemoryIsAFailure) {
+  if (kHugeAllocationsAbort) GTEST_SKIP() << "the address sanitizer ends the program instead of saying no";
   Reassembly parts;
   EXPECT_EQ(parts.start(1ULL << 62, UINT64_MAX).error(), Error::kNoMemory);
   EXPECT_FALSE(parts.complete());

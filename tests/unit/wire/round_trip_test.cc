@@ -30,7 +30,8 @@ std::string any_text(size_t bytes_max) {
 }
 
 std::vector<uint8_t> any_payload() {
-  const size_t size = *rc::gen::oneOf(rc::gen::inRange<size_t>(1, 40), rc::gen::element<size_t>(1, 4096, kChunkBytesMax));
+  const size_t size =
+      *rc::gen::oneOf(rc::gen::inRange<size_t>(1, 40), rc::gen::element<size_t>(1, 4096, kChunkBytesMax));
   return std::vector<uint8_t>(size, any<uint8_t>());
 }
 
@@ -121,8 +122,7 @@ RC_GTEST_PROP(RoundTrip, UpdateOffer, (uint64_t run, uint64_t sequence, uint32_t
 
 RC_GTEST_PROP(RoundTrip, UpdateChunk, (uint64_t sequence)) {
   const std::vector<uint8_t> payload = any_payload();
-  expect_round_trip(
-      UpdateChunk{sequence, *rc::gen::inRange<uint64_t>(0, kBlobBytesMax - payload.size() + 1), payload});
+  expect_round_trip(UpdateChunk{sequence, *rc::gen::inRange<uint64_t>(0, kBlobBytesMax - payload.size() + 1), payload});
 }
 
 RC_GTEST_PROP(RoundTrip, UpdateAck, (uint64_t sequence, bool durable, uint64_t received)) {
@@ -182,7 +182,8 @@ RC_GTEST_PROP(RoundTrip, Model, ()) {
   model.spec.classes = *rc::gen::inRange<uint32_t>(2, 10);
   const size_t hidden = *rc::gen::oneOf(rc::gen::inRange<size_t>(0, 4), rc::gen::just<size_t>(plan::kLayersMax - 1));
   for (size_t i = 0; i < hidden; ++i) {
-    RC_ASSERT(model.spec.layers.push_back({plan::LayerKind::kDense, *rc::gen::inRange<uint32_t>(1, 12), {}, {1, 1}, {}}));
+    RC_ASSERT(
+        model.spec.layers.push_back({plan::LayerKind::kDense, *rc::gen::inRange<uint32_t>(1, 12), {}, {1, 1}, {}}));
   }
   RC_ASSERT(model.spec.layers.push_back({plan::LayerKind::kDense, model.spec.classes, {}, {1, 1}, {}}));
   const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);

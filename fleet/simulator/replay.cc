@@ -1,0 +1,65 @@
+#include "fleet/simulator/replay.h"
+
+#include <algorithm>
+
+#include "coordinator/engine/aggregate.h"
+#include "coordinator/engine/cohort.h"
+#include "device/training_task.h"
+#include "runtime/codec/update_codec.h"
+#include "runtime/train/initialize.h"
+#include "runtime/wire/frame.h"
+
+namespace runnel::fleet {
+namespace {
+
+// Trains one update again and adds it to the sums.
+Failure add_again(const ReplayInputs& inputs, const coordinator::LedgerEntry& entry, ByteView model, uint64_t version,
+                  coordinator::Aggregate& sums) {
+  const auto found = std::find(inputs.names.begin(), inputs.names.end(), entry.device);
+  if (found == inputs.names.end()) return fail(Error::kUnknownDevice, "%s", entry.device.c_str());
+  plan::RoundPlan plan;
+  plan.run = inputs.run;
+  plan.round = entry.round;
+  plan.rounds = inputs.plan.rounds;
+  plan.model_version = version;
+  plan.seed = coordinator::device_seed(inputs.plan.seed, entry.round, entry.device);
+  plan.training = inputs.plan.training;
+  plan.codec = inputs.plan.codec;
+  device::TrainingTask task(entry.device, *inputs.examples[static_cast<size_t>(found - inputs.names.begin())], 0);
+  RUNNEL_TRY(task.start(plan, entry.sequence, model));
+  std::optional<std::vector<uint8_t>> blob;
+  while (!blob.has_value()) {
+    Result<std::optional<std::vector<uint8_t>>> step = task.step();
+    if (!step) return step.failure();
+    blob = std::move(step).value();
+  }
+  wire::Update update;
+  RUNNEL_TRY(wire::decode_update(*blob, update));
+  std::vector<float> values(inputs.layout.parameter_count);
+  RUNNEL_TRY(codec::decode_update(inputs.layout, {update.tensors.begin(), update.tensors.size()}, values));
+  return sums.add(values, update.sample_count);
+}
+
+}  // namespace
+
+Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<coordinator::LedgerEntry>& ledger, uint32_t rounds) {
+  std::vector<float> parameters(inputs.layout.parameter_count);
+  train::initialize_parameters(inputs.layout, inputs.plan.seed, parameters);
+  coordinator::Aggregate sums(parameters.size());
+  for (uint32_t round = 1; round <= rounds; ++round) {
+    std::vector<uint8_t> memory(wire::model_bytes_max(inputs.model, parameters.size()));
+    const uint64_t version = round;
+    const Result<ByteView> built = wire::build_model({inputs.run, version, inputs.model, parameters}, memory);
+    if (!built) return built.failure();
+    const std::vector<uint8_t> model(built->begin(), built->end());
+    sums.reset();
+    for (const coordinator::LedgerEntry& entry : ledger) {
+      if (entry.round == round) RUNNEL_TRY(add_again(inputs, entry, model, version, sums));
+    }
+    if (sums.weight() == 0) return fail(Error::kCorrupt, "round %u closed without an update", round);
+    sums.apply(parameters);
+  }
+  return parameters;
+}
+
+}  // namespace runnel::fleet

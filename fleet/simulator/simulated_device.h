@@ -1,0 +1,49 @@
+// One device of a simulation: what survives a power cut, and the process that does not.
+//
+// Threads: one at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "device/engine/device_engine.h"
+#include "device/training_task.h"
+#include "fleet/simulator/simulated_storage.h"
+
+namespace runnel::fleet {
+
+// Everything that lives in a device's memory.
+struct DeviceProcess {
+  journal::Journal journal;
+  std::unique_ptr<device::Outbox> outbox;
+  std::unique_ptr<device::DeviceEngine> engine;
+  std::unique_ptr<device::TrainingTask> task;
+
+  // Starts up from what the flash holds. Fails when the journal does not recover: a broken promise.
+  static Result<std::unique_ptr<DeviceProcess>> boot(const std::string& name, SimulatedStorage& flash,
+                                                     const data::ExampleSource& examples, uint64_t seed, Instant now);
+};
+
+struct SimulatedDevice {
+  SimulatedDevice(std::string device_name, size_t flash_bytes, const data::ExampleSource& source)
+      : name(std::move(device_name)), flash(flash_bytes), examples(source) {}
+
+  std::string name;
+  SimulatedStorage flash;
+  const data::ExampleSource& examples;
+  std::unique_ptr<DeviceProcess> process;   // null while the power is off
+  uint64_t boot = 0;
+  bool connected = false;
+  bool link_broken = false;                 // nothing gets through until it is repaired
+  uint64_t connection = 0;                  // counts connections: frames of an older one are lost
+  uint64_t session = 0;
+  uint64_t session_boot = 0;                // the boot of each side that the session belongs to
+  uint64_t session_coordinator_boot = 0;
+  Instant up_free{};                        // when the link has room for the next frame
+  Instant down_free{};
+  uint64_t training = 0;                    // counts trainings: a stopped one never reports
+  uint64_t acknowledged_seen = 0;
+  uint64_t newest_acknowledged = 0;         // sequence
+};
+
+}  // namespace runnel::fleet

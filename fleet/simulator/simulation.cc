@@ -1,0 +1,450 @@
+#include "fleet/simulator/simulation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <queue>
+
+#include "coordinator/engine/coordinator_engine.h"
+#include "fleet/simulator/memory_store.h"
+#include "fleet/simulator/replay.h"
+#include "fleet/simulator/simulated_device.h"
+#include "runtime/train/initialize.h"
+
+namespace runnel::fleet {
+namespace {
+
+using coordinator::CoordinatorEngine;
+using coordinator::SessionId;
+
+constexpr uint64_t kRun = 0x52554E;
+
+class World {
+ public:
+  explicit World(const SimulationOptions& options);
+  SimulationReport run();
+
+ private:
+  struct Happening {
+    Instant at;
+    uint64_t order;
+    std::function<void()> what;
+    bool operator>(const Happening& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
+  };
+
+  void at(Instant when, std::function<void()> what) { happenings_.push({std::max(when, now_), ++order_, std::move(what)}); }
+  void after(Duration pause, std::function<void()> what) { at(now_ + pause, std::move(what)); }
+  Duration between(Duration low, Duration high) {
+    return low + Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>((high - low).count()) + 1)));
+  }
+  void violation(std::string sentence);
+
+  void boot_device(SimulatedDevice& device);
+  void crash_device(SimulatedDevice& device);
+  void drain_device(SimulatedDevice& device);
+  void carry_out(SimulatedDevice& device, const device::Action& action);
+  void connect(SimulatedDevice& device);
+  void break_connection(SimulatedDevice& device, const char* why);
+  void train(SimulatedDevice& device, const device::StartTraining& request);
+  void check_acknowledged(SimulatedDevice& device);
+
+  void boot_coordinator();
+  void crash_coordinator();
+  void drain_coordinator();
+  void begin_store();
+  Failure carry_out(coordinator::StoreRequest& request);
+
+  void send_up(SimulatedDevice& device, ByteView bytes);
+  void send_down(SimulatedDevice& device, ByteView bytes);
+  Instant arrival(Instant& link_free, size_t bytes);
+
+  void plan_faults();
+  void plan_fault(double per_minute, const std::function<void()>& fault);
+  void heal();
+
+  const SimulationOptions& options_;
+  plan::ModelLayout layout_;
+  Rng rng_;
+  Instant now_{};
+  uint64_t order_ = 0;
+  std::priority_queue<Happening, std::vector<Happening>, std::greater<>> happenings_;
+  bool healed_ = false;
+
+  std::vector<std::unique_ptr<SimulatedDevice>> devices_;
+  std::map<SessionId, SimulatedDevice*> sessions_;
+  MemoryStore store_;
+  std::unique_ptr<CoordinatorEngine> engine_;
+  uint64_t coordinator_boot_ = 0;
+  coordinator::StoreRequest* storing_ = nullptr;   // on its way to the disk
+  uint64_t newest_version_ = 1;
+  SimulationReport report_;
+};
+
+World::World(const SimulationOptions& options) : options_(options), rng_(options.seed) {
+  Result<plan::ModelLayout> layout = plan::make_layout(options.model);
+  RUNNEL_ASSERT(layout.ok());
+  layout_ = *layout;
+  coordinator::ModelRecord initial{1, std::vector<float>(layout_.parameter_count)};
+  train::initialize_parameters(layout_, options.plan.seed, initial.parameters);
+  RUNNEL_ASSERT(store_.create_run({kRun, "", ""}, initial).ok());
+  for (size_t i = 0; i < options.examples.size(); ++i) {
+    std::string name("d");
+    name += std::to_string(1000 + i);
+    devices_.push_back(std::make_unique<SimulatedDevice>(std::move(name), options.flash_bytes, *options.examples[i]));
+  }
+}
+
+void World::violation(std::string sentence) {
+  if (report_.violations.size() < 20) report_.violations.push_back(std::move(sentence));
+}
+
+// --- devices ---
+
+void World::boot_device(SimulatedDevice& device) {
+  ++device.boot;
+  Result<std::unique_ptr<DeviceProcess>> process = DeviceProcess::boot(device.name, device.flash, device.examples, rng_.next_u64(), now_);
+  if (!process) {
+    violation(device.name + " could not start from its flash: " + process.failure().text());
+    return;
+  }
+  device.process = std::move(process).value();
+  device.acknowledged_seen = 0;
+  const auto& newest = device.process->outbox->newest();
+  const uint64_t sequence = newest.has_value() ? newest->sequence : 0;
+  if (sequence < device.newest_acknowledged) violation(device.name + " forgot that its update was acknowledged");
+  drain_device(device);
+}
+
+void World::crash_device(SimulatedDevice& device) {
+  if (device.process == nullptr) return;
+  ++report_.device_crashes;
+  device.process.reset();
+  device.connected = false;
+  ++device.connection;
+  ++device.training;
+  device.flash.cut_power(rng_);
+  after(between(options_.faults.down_min, options_.faults.down_max), [this, &device] { boot_device(device); });
+}
+
+void World::drain_device(SimulatedDevice& device) {
+  if (device.process == nullptr) return;
+  const uint64_t boot = device.boot;
+  device::DeviceEngine& engine = *device.process->engine;
+  while (const auto action = engine.poll_action(now_)) carry_out(device, *action);
+  while (engine.poll_notice()) {
+  }
+  check_acknowledged(device);
+  const Instant next = engine.next_timeout();
+  if (next == kNever) return;
+  at(next, [this, &device, boot, next] {
+    if (device.process == nullptr || device.boot != boot || device.process->engine->next_timeout() > now_ || next > now_) return;
+    device.process->engine->handle_timeout(now_);
+    drain_device(device);
+  });
+}
+
+void World::check_acknowledged(SimulatedDevice& device) {
+  const uint64_t acknowledged = device.process->engine->updates_acknowledged();
+  if (acknowledged == device.acknowledged_seen) return;
+  report_.updates_acknowledged += acknowledged - device.acknowledged_seen;
+  device.acknowledged_seen = acknowledged;
+  device.newest_acknowledged = device.process->outbox->newest()->sequence;
+  if (!*store_.has_update(device.name, device.newest_acknowledged)) {
+    violation(device.name + " was told that update " + std::to_string(device.newest_acknowledged) + " is durable, and it is not");
+  }
+}
+
+void World::carry_out(SimulatedDevice& device, const device::Action& action) {
+  if (std::holds_alternative<device::Connect>(action)) {
+    connect(device);
+  } else if (std::holds_alternative<device::Disconnect>(action)) {
+    device.connected = false;
+    ++device.connection;
+  } else if (const auto* frame = std::get_if<device::SendFrame>(&action)) {
+    send_up(device, frame->bytes);
+  } else if (const auto* request = std::get_if<device::StartTraining>(&action)) {
+    train(device, *request);
+  } else if (std::holds_alternative<device::StopTraining>(action)) {
+    ++device.training;
+    device.process->task->stop();
+  }
+}
+
+void World::connect(SimulatedDevice& device) {
+  const uint64_t connection = ++device.connection;
+  after(between(options_.faults.latency_min, options_.faults.latency_max) * 2, [this, &device, connection] {
+    if (device.process == nullptr || device.connection != connection) return;
+    if (device.link_broken || engine_ == nullptr) {
+      device.process->engine->handle_link_down(now_, "no connection");
+      drain_device(device);
+      return;
+    }
+    device.connected = true;
+    device.up_free = device.down_free = now_;
+    // A session outlives its connections, but neither side's restart.
+    if (device.session_boot != device.boot || device.session_coordinator_boot != coordinator_boot_) {
+      device.session = rng_.next_u64();
+      device.session_boot = device.boot;
+      device.session_coordinator_boot = coordinator_boot_;
+      sessions_[device.session] = &device;
+      engine_->handle_session_opened(now_, device.session, device.name);
+    }
+    device.process->engine->handle_session_up(now_);
+    drain_device(device);
+  });
+}
+
+void World::break_connection(SimulatedDevice& device, const char* why) {
+  if (!device.connected) return;
+  device.connected = false;
+  ++device.connection;
+  ++report_.cuts;
+  if (device.process == nullptr) return;
+  device.process->engine->handle_link_down(now_, why);
+  drain_device(device);
+}
+
+void World::train(SimulatedDevice& device, const device::StartTraining& request) {
+  const uint64_t training = ++device.training;
+  if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model); !bad.ok()) {
+    violation(device.name + " cannot train: " + bad.text());
+    return;
+  }
+  after(between(options_.faults.training_min, options_.faults.training_max), [this, &device, training] {
+    if (device.process == nullptr || device.training != training) return;
+    device::TrainingTask& task = *device.process->task;
+    std::optional<std::vector<uint8_t>> update;
+    while (!update.has_value()) {
+      Result<std::optional<std::vector<uint8_t>>> step = task.step();
+      if (!step) {
+        violation(device.name + " failed in training: " + step.failure().text());
+        return;
+      }
+      update = std::move(step).value();
+    }
+    device.process->engine->handle_training_done(now_, task.sequence(), std::move(*update));
+    drain_device(device);
+  });
+}
+
+// --- the coordinator ---
+
+void World::boot_coordinator() {
+  ++coordinator_boot_;
+  coordinator::CoordinatorOptions options;
+  options.round = {kRun, options_.plan, layout_};
+  options.model = options_.model;
+  options.chunk_bytes = 512;
+  options.window_bytes = 2048;
+  options.model_chunk_bytes = 1024;
+  std::unordered_map<std::string, uint64_t> last_accepted;
+  const auto ledger = store_.ledger();
+  for (const coordinator::LedgerEntry& entry : *ledger) {
+    last_accepted[entry.device] = std::max(last_accepted[entry.device], entry.sequence);
+  }
+  Result<coordinator::RoundEngine> rounds =
+      coordinator::RoundEngine::create(options.round, std::move(store_.load()).value(), std::move(last_accepted), now_);
+  if (!rounds) {
+    violation(std::string("the coordinator could not go on from its store: ") + rounds.failure().text());
+    return;
+  }
+  if (rounds->model().version < newest_version_) violation("a restart took the model back");
+  engine_ = std::make_unique<CoordinatorEngine>(options, std::move(rounds).value());
+  drain_coordinator();
+}
+
+void World::crash_coordinator() {
+  if (engine_ == nullptr) return;
+  ++report_.coordinator_crashes;
+  // A transaction that was under way is on the disk or it is not; nobody was told either way.
+  if (storing_ != nullptr && rng_.below(2) == 0) static_cast<void>(carry_out(*storing_).ok());
+  storing_ = nullptr;
+  engine_.reset();
+  sessions_.clear();
+  for (auto& device : devices_) break_connection(*device, "coordinator gone");
+  after(between(options_.faults.down_min, options_.faults.down_max), [this] { boot_coordinator(); });
+}
+
+Failure World::carry_out(coordinator::StoreRequest& request) {
+  if (auto* open = std::get_if<coordinator::OpenRound>(&request)) return store_.open_round(open->round);
+  if (auto* extension = std::get_if<coordinator::ExtendRound>(&request)) {
+    return store_.extend_round(extension->round, extension->selected);
+  }
+  if (auto* accepted = std::get_if<coordinator::AcceptUpdates>(&request)) return store_.accept_updates(accepted->updates);
+  return store_.close_round(std::get<coordinator::CloseRound>(request).result);
+}
+
+void World::begin_store() {
+  if (storing_ != nullptr) return;
+  storing_ = engine_->poll_store(now_);
+  if (storing_ == nullptr) return;
+  const uint64_t boot = coordinator_boot_;
+  after(between(milliseconds(1), milliseconds(20)), [this, boot] {
+    if (engine_ == nullptr || coordinator_boot_ != boot) return;
+    const Failure outcome = carry_out(*storing_);
+    storing_ = nullptr;
+    engine_->handle_stored(now_, outcome);
+    drain_coordinator();
+  });
+}
+
+void World::drain_coordinator() {
+  if (engine_ == nullptr) return;
+  begin_store();
+  while (const auto frame = engine_->poll_frame(now_)) {
+    const auto found = sessions_.find(frame->session);
+    if (found == sessions_.end() || !found->second->connected || found->second->session != frame->session) {
+      engine_->handle_unreachable(now_, frame->session);
+      continue;
+    }
+    send_down(*found->second, frame->bytes);
+  }
+  while (const auto session = engine_->poll_close()) {
+    const auto found = sessions_.find(*session);
+    if (found == sessions_.end()) continue;
+    if (found->second->session == *session) break_connection(*found->second, "closed by the coordinator");
+    sessions_.erase(*session);
+  }
+  while (engine_->poll_event()) {
+  }
+  const uint64_t version = engine_->rounds().model().version;
+  if (version < newest_version_) violation("the model version went back from " + std::to_string(newest_version_));
+  newest_version_ = std::max(newest_version_, version);
+  const Instant next = engine_->next_timeout();
+  if (next == kNever) return;
+  const uint64_t boot = coordinator_boot_;
+  at(next, [this, boot, next] {
+    if (engine_ == nullptr || coordinator_boot_ != boot || engine_->next_timeout() > now_ || next > now_) return;
+    engine_->handle_timeout(now_);
+    drain_coordinator();
+  });
+}
+
+// --- links ---
+
+Instant World::arrival(Instant& link_free, size_t bytes) {
+  const auto airtime = Duration(static_cast<int64_t>(1e6 * static_cast<double>(bytes) / options_.faults.bytes_per_second));
+  link_free = std::max(link_free, now_) + airtime;
+  // The order of frames on one connection is kept, so the latency may not shrink below what the one before has.
+  link_free = std::max(link_free, now_ + airtime);
+  return link_free + options_.faults.latency_min;
+}
+
+void World::send_up(SimulatedDevice& device, ByteView bytes) {
+  report_.uplink_bytes += bytes.size();
+  if (!device.connected) return;
+  auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
+  at(arrival(device.up_free, bytes.size()), [this, &device, frame, connection = device.connection, session = device.session] {
+    if (engine_ == nullptr || !device.connected || device.connection != connection) return;
+    engine_->handle_frame(now_, session, *frame);
+    drain_coordinator();
+  });
+}
+
+void World::send_down(SimulatedDevice& device, ByteView bytes) {
+  report_.downlink_bytes += bytes.size();
+  auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
+  at(arrival(device.down_free, bytes.size()), [this, &device, frame, connection = device.connection] {
+    if (device.process == nullptr || !device.connected || device.connection != connection) return;
+    device.process->engine->handle_frame(now_, *frame);
+    drain_device(device);
+  });
+}
+
+// --- faults ---
+
+void World::plan_fault(double per_minute, const std::function<void()>& fault) {
+  if (per_minute <= 0.0) return;
+  // Exponential pauses: the faults of a Poisson process.
+  const double pause_s = -std::log(1.0 - rng_.uniform()) * 60.0 / per_minute;
+  after(Duration(static_cast<int64_t>(pause_s * 1e6)), [this, per_minute, fault] {
+    if (healed_) return;
+    fault();
+    plan_fault(per_minute, fault);
+  });
+}
+
+void World::plan_faults() {
+  const FaultModel& faults = options_.faults;
+  for (auto& pointer : devices_) {
+    SimulatedDevice& device = *pointer;
+    plan_fault(faults.cuts_per_minute, [this, &device] {
+      device.link_broken = true;
+      break_connection(device, "link cut");
+      after(between(options_.faults.down_min, options_.faults.down_max), [&device] { device.link_broken = false; });
+    });
+    plan_fault(faults.device_crashes_per_minute, [this, &device] { crash_device(device); });
+    plan_fault(faults.disk_full_per_minute, [this, &device] {
+      ++report_.disks_filled;
+      device.flash.set_full(true);
+      after(between(options_.faults.down_min, options_.faults.down_max), [&device] { device.flash.set_full(false); });
+    });
+    plan_fault(faults.hostile_frames_per_minute, [this, &device] {
+      if (engine_ == nullptr || !device.connected) return;
+      ++report_.hostile_frames;
+      wire::FrameBuilder builder;
+      const ByteView good = builder.build(wire::UpdateOffer{kRun, 1 + rng_.below(9), 1, 1 + rng_.below(4096), 7});
+      std::vector<uint8_t> bytes(good.begin(), good.end());
+      for (uint64_t flips = rng_.below(6); flips > 0; --flips) bytes[rng_.below(bytes.size())] ^= static_cast<uint8_t>(1U << rng_.below(8));
+      bytes.resize(bytes.size() - rng_.below(3) * rng_.below(bytes.size() / 2));
+      send_up(device, bytes);
+    });
+  }
+  plan_fault(faults.coordinator_crashes_per_minute, [this] { crash_coordinator(); });
+  plan_fault(faults.disk_full_per_minute, [this] {
+    ++report_.disks_filled;
+    store_.set_full(true);
+    after(between(options_.faults.down_min, options_.faults.down_max), [this] { store_.set_full(false); });
+  });
+}
+
+void World::heal() {
+  healed_ = true;
+  store_.set_full(false);
+  for (auto& device : devices_) {
+    device->link_broken = false;
+    device->flash.set_full(false);
+  }
+}
+
+SimulationReport World::run() {
+  boot_coordinator();
+  for (auto& device : devices_) boot_device(*device);
+  plan_faults();
+  after(options_.faults_for, [this] { heal(); });
+  const Instant end = now_ + options_.give_up_after;
+  while (!happenings_.empty()) {
+    const Happening next = happenings_.top();
+    if (next.at > end) break;
+    happenings_.pop();
+    now_ = next.at;
+    next.what();
+    if (engine_ != nullptr && engine_->finished()) {
+      report_.finished = true;
+      break;
+    }
+  }
+  const Result<coordinator::Snapshot> snapshot = store_.load();
+  report_.elapsed = now_ - Instant{};
+  report_.rounds = snapshot->rounds_closed;
+  report_.model = snapshot->model.parameters;
+  const auto ledger = store_.ledger();
+  report_.updates_counted = ledger->size();
+  if (!report_.finished) violation("the run did not come to its end after everything was healed");
+  ReplayInputs inputs{kRun, options_.plan, options_.model, layout_, options_.examples, {}};
+  for (const auto& device : devices_) inputs.names.push_back(device->name);
+  const Result<std::vector<float>> replayed = replay(inputs, *ledger, report_.rounds);
+  if (!replayed) {
+    violation(std::string("the accepted updates cannot be made again: ") + replayed.failure().text());
+  } else if (*replayed != report_.model) {
+    violation("the model is not the one that the accepted updates give without faults");
+  }
+  return std::move(report_);
+}
+
+}  // namespace
+
+SimulationReport simulate(const SimulationOptions& options) { return World(options).run(); }
+
+}  // namespace runnel::fleet

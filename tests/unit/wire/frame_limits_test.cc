@@ -1,0 +1,254 @@
+// Frames that hold together but say what they must not: each limit at its edge and beyond, written with the schema's
+// own builders, because ours refuse to.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "runtime/wire/frame.h"
+#include "schemas/frame_generated.h"
+#include "tests/unit/wire/exact_bytes.h"
+
+namespace runnel::wire {
+namespace {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// A frame with the given kind and whatever table `body` builds.
+template <typename Body>
+ExactBytes frame_of(schema::Body kind, Body body) {
+  Builder builder;
+  const auto table = body(builder);
+  schema::FinishFrameBuffer(builder, schema::CreateFrame(builder, kind, table.Union()));
+  return ExactBytes({builder.GetBufferPointer(), builder.GetSize()});
+}
+
+void expect_good(const ExactBytes& bytes) {
+  const Result<Message> message = decode_frame(bytes.view());
+  EXPECT_TRUE(message.ok()) << message.failure().text();
+}
+
+void expect_bad(const ExactBytes& bytes, Error error, const std::string& words) {
+  const Result<Message> message = decode_frame(bytes.view());
+  ASSERT_FALSE(message.ok()) << words;
+  EXPECT_EQ(message.error(), error) << error_name(message.error()) << ": " << message.failure().text();
+  EXPECT_NE(std::string(message.failure().text()).find(words), std::string::npos) << message.failure().text();
+}
+
+ExactBytes hello(const std::string& device, const std::string& software, size_t codecs, uint16_t low = 1,
+                 uint16_t high = 1) {
+  return frame_of(schema::Body::Hello, [&](Builder& b) {
+    const auto list = b.CreateVector(std::vector<uint8_t>(codecs, 1));
+    return schema::CreateHello(b, low, high, b.CreateString(device), b.CreateString(software), list, 15360);
+  });
+}
+
+TEST(FrameLimits, TextsAreShortAndWithoutControlCharacters) {
+  expect_good(hello(std::string(63, 'd'), std::string(512, 's'), 0));
+  expect_bad(hello(std::string(64, 'd'), "", 0), Error::kLimit, "Hello.device is 64 bytes long, the limit is 63");
+  expect_bad(hello("d", std::string(513, 's'), 0), Error::kLimit, "Hello.software is 513 bytes long, the limit is 512");
+  for (const char c : {'\0', '\n', '\x1b', '\x1f', '\x7f'}) {
+    expect_bad(hello(std::string("a") + c, "", 0), Error::kMalformed, "Hello.device holds a control character");
+    expect_bad(hello("a", std::string(1, c), 0), Error::kMalformed, "Hello.software holds a control character");
+  }
+  expect_good(hello("d\xC3\xBCse \x80\xFF", "", 0));
+  const auto refusal = [](const std::string& detail) {
+    return frame_of(schema::Body::Refusal, [&](Builder& b) {
+      return schema::CreateRefusal(b, schema::Reason::limit, b.CreateString(detail), 1, 0);
+    });
+  };
+  expect_good(refusal(std::string(512, 'x')));
+  expect_bad(refusal(std::string(513, 'x')), Error::kLimit, "Refusal.detail");
+  expect_bad(refusal("two\nlines"), Error::kMalformed, "Refusal.detail");
+}
+
+TEST(FrameLimits, Hello) {
+  expect_good(hello("d", "s", 32));
+  expect_bad(hello("d", "s", 33), Error::kLimit, "Hello.codecs lists more than 32 codecs");
+  expect_good(hello("d", "s", 1, 7, 7));
+  expect_bad(hello("d", "s", 1, 8, 7), Error::kMalformed, "Hello.protocol_min is above protocol_max");
+}
+
+TEST(FrameLimits, AbsentTextsAndListsAreEmpty) {
+  const auto bare = frame_of(schema::Body::Hello, [](Builder& b) { return schema::CreateHello(b); });
+  const Result<Message> message = decode_frame(bare.view());
+  ASSERT_TRUE(message.ok()) << message.failure().text();
+  EXPECT_TRUE(std::get<Hello>(*message).device.empty());
+  EXPECT_TRUE(std::get<Hello>(*message).codecs.empty());
+  expect_good(frame_of(schema::Body::Refusal, [](Builder& b) { return schema::CreateRefusal(b); }));
+}
+
+TEST(FrameLimits, Welcome) {
+  const auto welcome = [](uint32_t chunk, uint32_t window, const std::string& software = "s") {
+    return frame_of(schema::Body::Welcome, [&](Builder& b) {
+      return schema::CreateWelcome(b, 1, b.CreateString(software), 1, 1, chunk, window);
+    });
+  };
+  expect_good(welcome(1, 1));
+  expect_good(welcome(14336, 14336));
+  expect_bad(welcome(0, 100), Error::kOutOfRange, "Welcome.chunk_bytes_max is 0, it must be 1..14336");
+  expect_bad(welcome(14337, 100000), Error::kOutOfRange, "Welcome.chunk_bytes_max is 14337");
+  expect_bad(welcome(100, 99), Error::kOutOfRange, "Welcome.window_bytes is less than one chunk");
+  expect_bad(welcome(1, 1, std::string(513, 's')), Error::kLimit, "Welcome.software");
+  expect_bad(welcome(1, 1, "\t"), Error::kMalformed, "Welcome.software");
+}
+
+struct PlanFields {
+  uint32_t round = 1, rounds = 2;
+  uint64_t model_bytes = 100, time_left_ms = 1000;
+  float learning_rate = 0.1F, momentum = 0.9F, weight_decay = 0.0F, proximal_mu = 0.0F;
+  uint32_t batch_size = 8, local_epochs = 1, local_steps = 0;
+  uint8_t codec = 1;
+  uint32_t levels = 7, bucket = 128, exact_coordinates_max = 64;
+};
+
+ExactBytes plan_of(const std::function<void(PlanFields&)>& change) {
+  PlanFields f;
+  change(f);
+  return frame_of(schema::Body::RoundPlan, [&](Builder& b) {
+    return schema::CreateRoundPlan(b, 1, f.round, f.rounds, 1, f.model_bytes, 1, f.time_left_ms, f.learning_rate,
+                                   f.momentum, f.weight_decay, f.proximal_mu, f.batch_size, f.local_epochs,
+                                   f.local_steps, f.codec, f.levels, f.bucket, f.exact_coordinates_max);
+  });
+}
+
+TEST(FrameLimits, RoundPlanSizesAndTimes) {
+  expect_good(plan_of([](PlanFields&) {}));
+  expect_good(plan_of([](PlanFields& f) { f.model_bytes = kBlobBytesMax; }));
+  expect_bad(plan_of([](PlanFields& f) { f.model_bytes = 0; }), Error::kLimit, "RoundPlan.model_bytes is 0");
+  expect_bad(plan_of([](PlanFields& f) { f.model_bytes = kBlobBytesMax + 1; }), Error::kLimit,
+             "RoundPlan.model_bytes is 268435457");
+  constexpr uint64_t kYearMs = 366ULL * 86400 * 1000;
+  expect_good(plan_of([](PlanFields& f) { f.time_left_ms = kYearMs; }));
+  for (const uint64_t time : {kYearMs + 1, uint64_t{1} << 63, UINT64_MAX}) {
+    expect_bad(plan_of([&](PlanFields& f) { f.time_left_ms = time; }), Error::kOutOfRange,
+               "RoundPlan.time_left_ms is over a year");
+  }
+}
+
+TEST(FrameLimits, RoundPlanNumbers) {
+  using F = PlanFields;
+  const auto bad = [](const std::function<void(F&)>& change, const char* field) {
+    expect_bad(plan_of(change), Error::kOutOfRange, std::string("RoundPlan: ") + field + " must be ");
+  };
+  bad([](F& f) { f.round = 0; }, "round");
+  bad([](F& f) { f.round = 3; }, "round");
+  bad([](F& f) { f.rounds = 1000001; }, "rounds");
+  bad([](F& f) { f.learning_rate = 0.0F; }, "learning_rate");
+  bad([](F& f) { f.learning_rate = -0.1F; }, "learning_rate");
+  bad([](F& f) { f.learning_rate = 100.1F; }, "learning_rate");
+  bad([](F& f) { f.momentum = 1.0F; }, "momentum");
+  bad([](F& f) { f.weight_decay = 1.1F; }, "weight_decay");
+  bad([](F& f) { f.proximal_mu = -1.0F; }, "proximal_mu");
+  bad([](F& f) { f.batch_size = 0; }, "batch_size");
+  bad([](F& f) { f.batch_size = 4097; }, "batch_size");
+  bad([](F& f) { f.local_epochs = 0; }, "local_epochs");
+  bad([](F& f) { f.local_epochs = 1001; }, "local_epochs");
+  bad([](F& f) { f.local_steps = 1000001; }, "local_steps");
+  bad([](F& f) { f.levels = 0; }, "levels");
+  bad([](F& f) { f.levels = 32768; }, "levels");
+  bad([](F& f) { f.bucket = 7; }, "bucket");
+  bad([](F& f) { f.bucket = 1048577; }, "bucket");
+  bad([](F& f) { f.exact_coordinates_max = 65537; }, "exact_coordinates_max");
+  for (const float value : {kNan, kInfinity, -kInfinity}) {
+    expect_bad(plan_of([&](F& f) { f.learning_rate = value; }), Error::kNotFinite, "RoundPlan: learning_rate");
+    expect_bad(plan_of([&](F& f) { f.momentum = value; }), Error::kNotFinite, "RoundPlan: momentum");
+    expect_bad(plan_of([&](F& f) { f.weight_decay = value; }), Error::kNotFinite, "RoundPlan: weight_decay");
+    expect_bad(plan_of([&](F& f) { f.proximal_mu = value; }), Error::kNotFinite, "RoundPlan: proximal_mu");
+  }
+  expect_bad(plan_of([](F& f) { f.codec = 2; }), Error::kUnsupported, "codec 2 is not known here");
+}
+
+ExactBytes model_chunk(uint64_t offset, uint64_t total, size_t bytes) {
+  return frame_of(schema::Body::ModelChunk, [&](Builder& b) {
+    return schema::CreateModelChunk(b, 1, offset, total, b.CreateVector(std::vector<uint8_t>(bytes, 1)));
+  });
+}
+
+ExactBytes update_chunk(uint64_t offset, size_t bytes) {
+  return frame_of(schema::Body::UpdateChunk, [&](Builder& b) {
+    return schema::CreateUpdateChunk(b, 1, offset, b.CreateVector(std::vector<uint8_t>(bytes, 1)));
+  });
+}
+
+TEST(FrameLimits, ChunksLieWithinTheirMessage) {
+  expect_good(model_chunk(0, kChunkBytesMax, kChunkBytesMax));
+  expect_good(model_chunk(5, 10, 5));
+  expect_bad(model_chunk(0, 10, 0), Error::kMalformed, "ModelChunk without payload");
+  expect_bad(model_chunk(0, 100000, kChunkBytesMax + 1), Error::kLimit, "ModelChunk payload is 14337 bytes");
+  expect_bad(model_chunk(6, 10, 5), Error::kOutOfRange, "ModelChunk covers [6, +5) of 10 bytes");
+  expect_bad(model_chunk(UINT64_MAX, 10, 5), Error::kOutOfRange, "ModelChunk covers");
+  expect_bad(model_chunk(0, kBlobBytesMax + 1, 5), Error::kOutOfRange, "ModelChunk covers");
+  expect_bad(model_chunk(UINT64_MAX - 4, UINT64_MAX, 5), Error::kOutOfRange, "ModelChunk covers");
+  expect_good(update_chunk(kBlobBytesMax - 5, 5));
+  expect_bad(update_chunk(0, 0), Error::kMalformed, "UpdateChunk without payload");
+  expect_bad(update_chunk(0, kChunkBytesMax + 1), Error::kLimit, "UpdateChunk payload is 14337 bytes");
+  expect_bad(update_chunk(kBlobBytesMax - 4, 5), Error::kOutOfRange, "UpdateChunk covers");
+  expect_bad(update_chunk(UINT64_MAX, 5), Error::kOutOfRange, "UpdateChunk covers");
+  expect_bad(frame_of(schema::Body::UpdateChunk, [](Builder& b) { return schema::CreateUpdateChunk(b, 1, 0); }),
+             Error::kMalformed, "UpdateChunk without payload");
+}
+
+TEST(FrameLimits, UpdateOffer) {
+  const auto offer = [](uint64_t sequence, uint64_t total) {
+    return frame_of(schema::Body::UpdateOffer,
+                    [&](Builder& b) { return schema::CreateUpdateOffer(b, 1, sequence, 1, total, 0); });
+  };
+  expect_good(offer(1, 1));
+  expect_good(offer(UINT64_MAX, kBlobBytesMax));
+  expect_bad(offer(0, 1), Error::kMalformed, "UpdateOffer.sequence is 0");
+  expect_bad(offer(1, 0), Error::kLimit, "UpdateOffer.total_bytes is 0, it must be 1..268435456");
+  expect_bad(offer(1, kBlobBytesMax + 1), Error::kLimit, "UpdateOffer.total_bytes is 268435457");
+}
+
+TEST(FrameLimits, EnumValuesOfANewerPeer) {
+  expect_bad(frame_of(schema::Body::UpdateAck,
+                      [](Builder& b) { return schema::CreateUpdateAck(b, 1, static_cast<schema::UpdateState>(2), 3); }),
+             Error::kUnsupported, "UpdateAck.state");
+  const auto bye =
+      frame_of(schema::Body::Bye, [](Builder& b) { return schema::CreateBye(b, static_cast<schema::ByeCause>(9)); });
+  const Result<Message> message = decode_frame(bye.view());
+  ASSERT_TRUE(message.ok());
+  EXPECT_EQ(std::get<Bye>(*message).cause, ByeCause::kLeaving);
+}
+
+TEST(FrameLimits, AKindThatIsNotKnownIsUnsupported) {
+  for (const unsigned kind : {13U, 14U, 200U, 255U}) {
+    expect_bad(frame_of(static_cast<schema::Body>(kind), [](Builder& b) { return schema::CreatePing(b, 1); }),
+               Error::kUnsupported, "message kind " + std::to_string(kind) + " is not known here");
+  }
+}
+
+TEST(FrameLimits, AFrameWithoutABodyIsMalformed) {
+  Builder builder;
+  schema::FinishFrameBuffer(builder, schema::CreateFrame(builder));
+  expect_bad(ExactBytes({builder.GetBufferPointer(), builder.GetSize()}), Error::kMalformed, "without a body");
+  for (const unsigned kind : {1U, 12U, 13U}) {
+    builder.Clear();
+    schema::FinishFrameBuffer(builder, schema::CreateFrame(builder, static_cast<schema::Body>(kind), 0));
+    expect_bad(ExactBytes({builder.GetBufferPointer(), builder.GetSize()}), Error::kMalformed, "without a body");
+  }
+  expect_bad(frame_of(schema::Body::NONE, [](Builder& b) { return schema::CreatePing(b, 1); }), Error::kMalformed,
+             "without a body");
+}
+
+TEST(FrameLimits, ABodyOfAnotherKindThanItSaysNeverCrashes) {
+  for (uint8_t kind = 1; kind <= 12; ++kind) {
+    const auto bytes = frame_of(static_cast<schema::Body>(kind), [](Builder& b) {
+      return schema::CreateHello(b, 1, 1, b.CreateString("device"), b.CreateString("software"),
+                                 b.CreateVector(std::vector<uint8_t>{0, 1}), 15360, 1, 2);
+    });
+    const Result<Message> message = decode_frame(bytes.view());
+    if (!message) {
+      EXPECT_STRNE(message.failure().text(), "");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace runnel::wire
