@@ -109,6 +109,7 @@ Failure run_device(const RunOptions& options) {
   host::DeviceChannel::Options channel_options;
   channel_options.plaintext = options.insecure_plaintext;
   channel_options.unix_time_s = host::unix_seconds;
+  channel_options.hint_interval = seconds(1);  // a coordinator may restart twice in a row
   const std::string session_path = folder + "/secure-session";
   if (Result<std::vector<uint8_t>> saved = host::read_file(session_path, 64 * 1024); saved.ok()) {
     channel_options.saved_session = std::move(saved).value();

@@ -91,7 +91,8 @@ void add_training(Options& options, RunConfig& config) {
   options.group("Round");
   options.add("--cohort", config.cohort, "devices asked in a round");
   options.add("--quorum", config.quorum, "updates that make a round");
-  options.add("--over-selection", config.over_selection, "share of devices asked beyond the cohort, to outlast stragglers")
+  options
+      .add("--over-selection", config.over_selection, "share of devices asked beyond the cohort, to outlast stragglers")
       ->check(CLI::Range(0.0, 100.0));
   options.add("--deadline", config.deadline_s, "seconds a round may take")->check(kNotNegative);
 }

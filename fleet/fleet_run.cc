@@ -190,6 +190,13 @@ void FleetRun::start_devices() {
 RunRecord FleetRun::run() {
   prepare();
   start_coordinator_and_wait();
+  // The links' time is the run's: however long the preparation took, the same run meets the same links.
+  began_at_ = steady_now();
+  proxy_.begin();
+  proxy_.take_notices();
+  for (size_t i = 0; i < proxy_.link_count(); ++i) {
+    if (proxy_.state(i).outage) recorder_.link_notice(i, true, 0.0);
+  }
   start_devices();
   while (!over()) wait_and_service();
   update_links();
@@ -248,7 +255,7 @@ void FleetRun::coordinator_event(const Event& event) {
     update_links();
     if (recorder_.round(*round, now_s())) observer_.on_round(recorder_.record());
   } else if (const auto* finished = std::get_if<FinishedEvent>(&event)) {
-    recorder_.finished(*finished);
+    recorder_.finished(*finished, now_s());
     finished_at_ = steady_now();
   } else {
     common_event(coordinator_, event);

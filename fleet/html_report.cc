@@ -167,8 +167,8 @@ std::string cards(const RunRecord& record, const RunRecord* comparison) {
     for (const DeviceRecord& device : comparison->devices) other += device.link.cuts;
     return std::to_string(other);
   }() : ""));
-  out += card(format_duration(record.elapsed_s), "wall time",
-              against(comparison != nullptr ? format_duration(comparison->elapsed_s) : ""));
+  out += card(format_duration(record.finished_at_s), "to the last model",
+              against(comparison != nullptr ? format_duration(comparison->finished_at_s) : ""));
   return out + "</div>\n";
 }
 

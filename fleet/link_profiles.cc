@@ -49,7 +49,8 @@ std::vector<LinkRow> generate(const Shape& shape, uint64_t seed) {
   double down = spread(rng, shape.down_kbps);
   double up = spread(rng, shape.up_kbps);
   const bool drops = shape.gap_s.high > 0.0;
-  double next_outage_s = drops ? uniform(rng, shape.gap_s) : 0.0;
+  // The first one may come early: the link has been up for a while already.
+  double next_outage_s = drops ? uniform(rng, {shape.gap_s.low / 4.0, shape.gap_s.high}) : 0.0;
   for (double at_s = 0.0; at_s < kLengthS;) {
     double row_s = uniform(rng, shape.row_s);
     if (drops && at_s >= next_outage_s) {

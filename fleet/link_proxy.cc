@@ -100,6 +100,14 @@ size_t LinkProxy::add_link(std::shared_ptr<const RateTrace> trace, Duration offs
   return link;
 }
 
+void LinkProxy::begin() {
+  began_at_ = clock_();
+  for (size_t link = 0; link < links_.size(); ++link) {
+    links_[link]->row_ends_at = began_at_;
+    follow_trace(link, began_at_);
+  }
+}
+
 void LinkProxy::set_target(const std::string& address, uint16_t port) {
   target_address_ = parse_address(address);
   target_port_ = port;

@@ -7,8 +7,8 @@
 // TCP handshake itself is answered at once.
 //
 // Threads: one. Nothing blocks: wait until fd() is readable or next_timeout() has come, then call service().
-// Time: from the clock that is passed in; traces begin when the proxy is made. Memory: see RelayConnection, a
-// connection.
+// Time: from the clock that is passed in; traces begin when the proxy is made, or at begin(). Memory: see
+// RelayConnection, a connection.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,9 @@ class LinkProxy {
   // Opens one more listening port and returns the link's index. The link starts `offset` into its trace. Throws
   // FleetError.
   size_t add_link(std::shared_ptr<const RateTrace> trace, Duration offset = Duration::zero());
+
+  // All traces begin anew, now.
+  void begin();
 
   size_t link_count() const { return links_.size(); }
   uint16_t port(size_t link) const { return links_[link]->port; }

@@ -102,7 +102,7 @@ ordered_json final_json(const RunRecord& record) {
           {"device_rss_bytes_max", rss_bytes_max},
           {"coordinator_rss_bytes_max", record.coordinator_rss_bytes_max},
           {"seconds", record.elapsed_s},
-          {"training_seconds", record.elapsed_s - record.training_began_s}};
+          {"training_seconds", record.finished_at_s - record.training_began_s}};
 }
 
 ordered_json record_json(const RunRecord& record) {

@@ -3,7 +3,8 @@
 // {"config":{...}, "machine":"...", "command":"...",
 //  "rounds":[{"round","accuracy","loss","participants","uplink_bytes","downlink_bytes","bits_per_coordinate","seconds"}],
 //  "final":{"accuracy","loss","model_sha256","parameters","uplink_bytes_per_device","downlink_bytes_per_device",
-//           "device_rss_bytes_max","coordinator_rss_bytes_max","seconds","training_seconds"},
+//           "device_rss_bytes_max","coordinator_rss_bytes_max","seconds" (from the start of the devices to the end of
+//           all programs),"training_seconds" (from the first plan to the last model)},
 //  "devices":[{"name","uplink_bytes","downlink_bytes","connections","refused","cuts","rss_bytes_max","arena_bytes",
 //              "updates_acknowledged","restarts","outages":[[begin,end],...]}],
 //  "warnings":[...], "comparison":{the same for the other codec, when there is one}}

@@ -2,7 +2,7 @@
 // report.
 //
 // Bytes are TCP payload as it crossed the emulated links, handshakes and retries of the programs included. Times are
-// seconds since the run began.
+// seconds since the devices were started.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +61,7 @@ struct RunRecord {
   std::vector<RoundRecord> rounds;
   std::vector<DeviceRecord> devices;
   bool finished = false;
+  double finished_at_s = 0.0;  // the model is final; what follows is the farewell to the devices
   std::optional<double> accuracy;
   std::optional<double> loss;
   std::string model_sha256;

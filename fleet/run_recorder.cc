@@ -18,7 +18,7 @@ RunRecorder::RunRecorder(const RunConfig& config, std::string label) {
 void RunRecorder::started(const StartedEvent& event, double now_s) {
   record_.rounds_planned = event.rounds;
   record_.parameters = event.parameters;
-  if (record_.training_began_s == 0.0) record_.training_began_s = now_s;
+  if (record_.training_began_s == 0.0) record_.training_began_s = std::max(now_s, 0.0);
 }
 
 bool RunRecorder::round(const RoundEvent& event, double now_s) {
@@ -43,8 +43,9 @@ bool RunRecorder::round(const RoundEvent& event, double now_s) {
   return true;
 }
 
-void RunRecorder::finished(const FinishedEvent& event) {
+void RunRecorder::finished(const FinishedEvent& event, double now_s) {
   record_.finished = true;
+  record_.finished_at_s = now_s;
   record_.accuracy = event.accuracy;
   record_.loss = event.loss;
   record_.model_sha256 = event.model_sha256;

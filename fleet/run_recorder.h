@@ -1,6 +1,6 @@
 // Turns events and link counters into a RunRecord. Pure: no clock, no process, no socket.
 //
-// Time: seconds since the run began, passed in. Threads: one at a time.
+// Time: seconds since the devices were started, passed in. Threads: one at a time.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ class RunRecorder {
   // False when the round is known already (a restarted coordinator may repeat itself); the record is then unchanged.
   // Call links() with fresh counters before: the round gets the bytes since the one before.
   bool round(const RoundEvent& event, double now_s);
-  void finished(const FinishedEvent& event);
+  void finished(const FinishedEvent& event, double now_s);
 
   void device_state(size_t device, const std::string& state, uint32_t round, double now_s);
   void link(size_t device, const LinkCounters& counters, const LinkState& state);

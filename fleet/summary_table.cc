@@ -50,8 +50,8 @@ std::vector<SummaryRow> summary_rows(const RunRecord& record, const RunRecord* c
   add("Sent down, per device", bytes_text(down));
   add_ratio(down);
   add("Rounds", [](const RunRecord& run) { return std::to_string(run.rounds.size()); });
-  add("Wall time", [](const RunRecord& run) { return format_duration(run.elapsed_s); });
-  add_ratio([](const RunRecord& run) { return run.elapsed_s; });
+  add("Time to the last model", [](const RunRecord& run) { return format_duration(run.finished_at_s); });
+  add_ratio([](const RunRecord& run) { return run.finished_at_s; });
   add("Connections cut", [](const RunRecord& run) { return std::to_string(cuts(run)); });
   add("Model parameters", [](const RunRecord& run) { return format_count(run.parameters); });
   add("Device memory, peak", [](const RunRecord& run) { return format_bytes(device_rss_max(run)); });

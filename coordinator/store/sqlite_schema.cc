@@ -132,6 +132,8 @@ Failure prepare_schema(SqliteDatabase& database, bool create) {
   // FULL: with WAL, a commit has then reached the disk before it returns.
   RUNNEL_TRY(database.execute("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON"));
   RUNNEL_TRY(database.execute("PRAGMA journal_size_limit=16777216"));
+  // Checkpoints of 1 MiB: a small disk is not filled by the log of a database that would fit it.
+  RUNNEL_TRY(database.execute("PRAGMA wal_autocheckpoint=256"));
   if (*tables == 0) {
     RUNNEL_TRY(create_tables(database));
     RUNNEL_TRY(check_identity(database));

@@ -284,14 +284,21 @@ void DeviceEngine::on(Instant, const wire::Pong&) {}
 
 void DeviceEngine::on(Instant now, const wire::Bye& bye) {
   if (bye.cause == wire::ByeCause::kFinished) {
-    finished_ = true;
+    run_over_ = true;
     stop_training();
     plan_.reset();
-    disconnect_wanted_ = true;
-    timers_ = {};
+    finish_if_settled();
   } else {
     drop_link(now, "the coordinator said goodbye");
   }
+}
+
+// The run is over; but an update whose fate we do not know yet is still asked about.
+void DeviceEngine::finish_if_settled() {
+  if (!run_over_ || outbox_.pending()) return;
+  finished_ = true;
+  disconnect_wanted_ = true;
+  timers_ = {};
 }
 
 // --- training and the outbox ---
@@ -351,6 +358,7 @@ void DeviceEngine::settle_update(Instant now) {
     timers_.set(Timer::kOffer, now + options_.store_retry_after);
     upload_resumes_ = true;
   }
+  finish_if_settled();
 }
 
 void DeviceEngine::begin_upload() {

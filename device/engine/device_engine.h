@@ -117,6 +117,7 @@ class DeviceEngine {
   void store_update(Instant now);
   void settle_update(Instant now);
   void stop_training();
+  void finish_if_settled();
   void drop_link(Instant now, const char* why);
   void expect_reply(Instant now) { timers_.set(Timer::kReply, now + options_.reply_timeout); }
   void heard(Instant now);
@@ -140,7 +141,8 @@ class DeviceEngine {
   std::optional<uint64_t> pong_wanted_;
   bool ping_wanted_ = false;
   bool stop_training_wanted_ = false;
-  bool finished_ = false;
+  bool run_over_ = false;                // said by the coordinator
+  bool finished_ = false;                // and nothing of ours is open any more
   bool refused_ = false;
   std::string last_refusal_;
 

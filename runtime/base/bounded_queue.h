@@ -11,6 +11,8 @@ namespace runnel {
 
 template <typename T, size_t kCapacity>
 class BoundedQueue {
+  static_assert(kCapacity > 0);
+
  public:
   // False, and unchanged, when full.
   [[nodiscard]] bool push(T value) {

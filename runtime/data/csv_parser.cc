@@ -69,8 +69,8 @@ Failure CsvParser::feed(ByteView bytes, CsvRowSink& sink) {
     const size_t end = rest.find('\n');
     const std::string_view piece = rest.substr(0, end);
     if (piece.size() > kCsvLineBytesMax - std::min(kCsvLineBytesMax, pending_.size())) {
-      return fail(Error::kLimit, "line %llu: more than %zu bytes", static_cast<unsigned long long>(line_count_ + 1),
-                  kCsvLineBytesMax);
+      const unsigned long long line = line_count_ + 1;
+      return fail(Error::kLimit, "line %llu: more than %zu bytes", line, kCsvLineBytesMax);
     }
     if (end == std::string_view::npos) {
       pending_.append(piece);

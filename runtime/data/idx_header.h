@@ -16,7 +16,7 @@ namespace runnel::data {
 
 inline constexpr size_t kIdxPrefixBytes = 4;  // up to and including ndim
 inline constexpr uint32_t kIdxDimensionsMax = 8;
-inline constexpr size_t kIdxHeaderBytesMax = kIdxPrefixBytes + 4 * kIdxDimensionsMax;
+inline constexpr size_t kIdxHeaderBytesMax = kIdxPrefixBytes + size_t{4} * kIdxDimensionsMax;
 inline constexpr uint64_t kIdxValuesMax = uint64_t{1} << 31;  // of a whole file
 
 struct IdxHeader {

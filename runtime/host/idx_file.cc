@@ -33,8 +33,8 @@ Failure IdxFile::read_rows(MutableByteView rows) {
   const Result<size_t> read = file_.read(rows);
   if (!read.ok()) return read.failure();
   if (*read < rows.size()) {
-    return fail(Error::kTruncated, "%s: the file stops in row %llu of %u", path().c_str(),
-                static_cast<unsigned long long>(rows_read_ + *read / header_.row_bytes()), header_.rows());
+    const unsigned long long row = rows_read_ + *read / header_.row_bytes();
+    return fail(Error::kTruncated, "%s: the file stops in row %llu of %u", path().c_str(), row, header_.rows());
   }
   rows_read_ += rows.size() / header_.row_bytes();
   data::idx_to_native(header_.type, rows);

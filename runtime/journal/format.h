@@ -14,9 +14,8 @@ namespace runnel::journal {
 
 inline constexpr uint64_t kAlignmentBytes = 8;  // records start on multiples of this
 inline constexpr uint64_t kSlotBytes = 40;
-inline constexpr uint64_t kReservationOffset = 0;           // within a bank
-inline constexpr uint64_t kCommitOffset = kSlotBytes;       // within a bank
-inline constexpr uint64_t kRecordsOffset = 2 * kSlotBytes;  // within a bank
+inline constexpr uint64_t kCommitOffset = 2 * kSlotBytes;   // within a bank, behind two reservation slots
+inline constexpr uint64_t kRecordsOffset = 3 * kSlotBytes;  // within a bank
 inline constexpr uint64_t kHeaderBytes = 24;
 inline constexpr uint64_t kTerminatorBytes = kHeaderBytes;  // zeros where the next record's header would be
 inline constexpr uint64_t kBankBytesMin = kRecordsOffset + kHeaderBytes + kTerminatorBytes;
@@ -43,6 +42,12 @@ void encode_header(const RecordHeader& header, uint64_t epoch, uint64_t offset, 
                                  RecordHeader& header);
 
 enum class SlotRole : uint16_t { kReservation = 1, kCommit = 2 };
+
+// Where, in the bank, an epoch is reserved. Epochs that follow each other take turns: an unfinished reservation must
+// not cost the one before it, under which records may have been written.
+constexpr uint64_t reservation_offset(uint64_t epoch) {
+  return epoch % 2 * kSlotBytes;
+}
 
 struct BankSlot {
   SlotRole role = SlotRole::kReservation;

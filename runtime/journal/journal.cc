@@ -127,13 +127,14 @@ Failure Journal::append(const RecordHeader& header, std::span<const ByteView> pa
 // truth, and nothing in it is touched.
 Failure Journal::rewrite(const RecordHeader& header, std::span<const ByteView> parts) {
   if (next_epoch_ > kEpochMax) return fail(Error::kLimit, "journal: epochs are used up");
-  const uint64_t epoch = next_epoch_++;
+  const uint64_t epoch = next_epoch_;
   const uint64_t bank = bank_offset(1 - active_);
   std::array<uint8_t, kSlotBytes> slot;
-  encode_slot({.role = SlotRole::kReservation, .epoch = epoch, .bank_bytes = bank_bytes_}, bank + kReservationOffset,
-              slot);
-  RUNNEL_TRY(write(bank + kReservationOffset, slot));
+  encode_slot({.role = SlotRole::kReservation, .epoch = epoch, .bank_bytes = bank_bytes_},
+              bank + reservation_offset(epoch), slot);
+  RUNNEL_TRY(write(bank + reservation_offset(epoch), slot));
   RUNNEL_TRY(sync());
+  ++next_epoch_;  // not before: had the reservation failed, trying the next epoch would overwrite the one before
 
   uint64_t end = bank + kRecordsOffset;
   RUNNEL_TRY(copy_live_records(header.key, epoch, end));

@@ -11,7 +11,8 @@
 //  - A record's header is covered by a CRC over its epoch and place, and holds the payload's CRC: bytes of an older use
 //  of
 //    the bank, or a new header before an old payload, are no record. Epochs are never used twice, not even by a copy
-//    that a power cut ended: a synced reservation slot names the epoch before the first byte is written under it.
+//    that a power cut ended: a synced reservation slot names the epoch before the first byte is written under it, and
+//    there are two, so that an unfinished one cannot cost the one before.
 //  - A record is laid over a durable run of zeros (the terminator that the previous one wrote behind itself). What an
 //  earlier,
 //    failed attempt left in that place has been withdrawn (zeroed and synced), or the bank is not appended to any more

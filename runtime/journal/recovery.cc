@@ -32,32 +32,38 @@ Failure for_each_run(Storage& storage, uint64_t from, uint64_t to, Visit visit) 
   return Error::kOk;
 }
 
-// The two slots of the bank that starts at `bank`.
+// What the slots of the bank that starts at `bank` say.
 struct BankSlots {
-  BankSlot reservation;
-  BankSlot commit;
-  bool reserved = false;
   bool committed = false;
+  BankSlot commit;
   bool commit_zero = false;
+  uint64_t newest_epoch = 0;  // that this bank was ever prepared for; 0 unknown
+  uint64_t bank_bytes = 0;    // 0 unknown
 
   Failure load(Storage& storage, uint64_t bank) {
     std::array<uint8_t, kRecordsOffset> bytes;
     if (const Error error = storage.read(bank, bytes); error != Error::kOk) return read_failed(error, bank);
-    const auto reservation_bytes = std::span(bytes).subspan<kReservationOffset, kSlotBytes>();
-    const auto commit_bytes = std::span(bytes).subspan<kCommitOffset, kSlotBytes>();
-    const SlotState first =
-        decode_slot(reservation_bytes, SlotRole::kReservation, bank + kReservationOffset, reservation);
-    const SlotState second = decode_slot(commit_bytes, SlotRole::kCommit, bank + kCommitOffset, commit);
-    if (first == SlotState::kOtherVersion || second == SlotState::kOtherVersion) {
-      return fail(Error::kVersion,
-                  "journal: the bank at offset %" PRIu64 " has a format version that this build does not read", bank);
+    commit_zero = all_equal(std::span(bytes).subspan<kCommitOffset, kSlotBytes>(), 0);
+    for (size_t offset = 0; offset < kRecordsOffset; offset += kSlotBytes) {
+      const SlotRole role = offset == kCommitOffset ? SlotRole::kCommit : SlotRole::kReservation;
+      BankSlot slot;
+      const SlotState state =
+          decode_slot(std::span(bytes).subspan(offset).first<kSlotBytes>(), role, bank + offset, slot);
+      if (state == SlotState::kOtherVersion) {
+        return fail(Error::kVersion,
+                    "journal: the slot at offset %" PRIu64 " has a format version that this build does not read",
+                    bank + offset);
+      }
+      if (state != SlotState::kValid) continue;
+      newest_epoch = std::max(newest_epoch, slot.epoch);
+      bank_bytes = slot.bank_bytes;
+      if (role == SlotRole::kCommit) {
+        committed = true;
+        commit = slot;
+      }
     }
-    reserved = first == SlotState::kValid;
-    committed = second == SlotState::kValid;
-    commit_zero = all_equal(commit_bytes, 0);
     return Error::kOk;
   }
-  uint64_t newest_epoch() const { return std::max(reserved ? reservation.epoch : 0, committed ? commit.epoch : 0); }
 };
 
 }  // namespace
@@ -116,8 +122,8 @@ Failure Journal::find_active_bank(bool& found, uint64_t& copied_end) {
   bank_bytes_ = bank_bytes_max;
   BankSlots slots[2];
   RUNNEL_TRY(slots[0].load(*storage_, 0));
-  if (slots[0].committed || slots[0].reserved) {
-    bank_bytes_ = slots[0].committed ? slots[0].commit.bank_bytes : slots[0].reservation.bank_bytes;
+  if (slots[0].bank_bytes != 0) {
+    bank_bytes_ = slots[0].bank_bytes;
     if (bank_bytes_ > bank_bytes_max) {
       return fail(Error::kInvalidArgument,
                   "journal: made for a storage with banks of %" PRIu64 " bytes, and this one has room for %" PRIu64,
@@ -146,7 +152,7 @@ Failure Journal::find_active_bank(bool& found, uint64_t& copied_end) {
   active_ = slots[1].committed && (!slots[0].committed || slots[1].commit.epoch > slots[0].commit.epoch) ? 1 : 0;
   epoch_ = slots[active_].commit.epoch;
   copied_end = slots[active_].commit.copied_end;
-  next_epoch_ = std::max(slots[0].newest_epoch(), slots[1].newest_epoch()) + 1;
+  next_epoch_ = std::max(slots[0].newest_epoch, slots[1].newest_epoch) + 1;
   spare_commit_clear_ = slots[1 - active_].commit_zero;
   return Error::kOk;
 }
@@ -250,8 +256,8 @@ Failure Journal::format_empty() {
   active_ = 0;
   epoch_ = 1;
   next_epoch_ = 2;
-  encode_slot({.role = SlotRole::kReservation, .epoch = epoch_, .bank_bytes = bank_bytes_}, kReservationOffset,
-              all.subspan<kReservationOffset, kSlotBytes>());
+  encode_slot({.role = SlotRole::kReservation, .epoch = epoch_, .bank_bytes = bank_bytes_}, reservation_offset(1),
+              all.subspan<reservation_offset(1), kSlotBytes>());
   encode_slot({.role = SlotRole::kCommit, .epoch = epoch_, .bank_bytes = bank_bytes_, .copied_end = kRecordsOffset},
               kCommitOffset, all.subspan<kCommitOffset, kSlotBytes>());
   RUNNEL_TRY(write(0, bytes));

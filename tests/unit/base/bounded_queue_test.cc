@@ -33,13 +33,6 @@ TEST(BoundedQueue, CarriesWhatCanOnlyBeMoved) {
   EXPECT_EQ(*queue.pop(), 7);
 }
 
-TEST(BoundedQueue, OfNoCapacityIsFullAndEmpty) {
-  BoundedQueue<int, 0> queue;
-  EXPECT_TRUE(queue.empty());
-  EXPECT_TRUE(queue.full());
-  EXPECT_FALSE(queue.push(1));
-}
-
 TEST(BoundedQueueDeathTest, PopOfNothingIsOurBug) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   BoundedQueue<int, 1> queue;

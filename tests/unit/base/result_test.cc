@@ -36,7 +36,9 @@ struct Counted {
 };
 
 // Kept out of line: the compiler cannot follow that a failure holds no value, and warns of one.
-__attribute__((noinline)) Result<Counted> fail_to_count() { return Error::kIo; }
+__attribute__((noinline)) Result<Counted> fail_to_count() {
+  return Error::kIo;
+}
 
 TEST(Result, HoldsAValue) {
   const Result<int> result = half(8);

@@ -40,7 +40,7 @@ TEST(Rng, FirstOutputsArePinned) {
 
 TEST(Rng, BelowAndUniformArePinned) {
   Rng rng(9);
-  for (const uint64_t value : {408, 710, 730, 853, 934, 235}) EXPECT_EQ(rng.below(1000), value);
+  for (const uint64_t value : {408U, 710U, 730U, 853U, 934U, 235U}) EXPECT_EQ(rng.below(1000), value);
   EXPECT_EQ(Rng(9).uniform(), 0.6700600738487935);
 }
 

@@ -243,7 +243,7 @@ TEST_F(StoreTest, PrunesOldModelsButTheFirst) {
   Result<ModelRecord> pruned = store_->model(5);
   ASSERT_FALSE(pruned.ok());
   expect_error(pruned.failure(), Error::kNotFound, "no model version 5");
-  for (const uint64_t version : {1, 6, 7, 13}) {
+  for (const uint64_t version : {1U, 6U, 7U, 13U}) {
     Result<ModelRecord> kept = store_->model(version);
     ASSERT_TRUE(kept.ok()) << kept.failure().text();
     EXPECT_EQ(kept->parameters, model(version).parameters);

@@ -245,6 +245,16 @@ TEST_F(LinkProxyTest, AnOffsetStartsWithinTheTrace) {
   EXPECT_EQ(proxy_.next_timeout(), now_ + seconds(4));
 }
 
+TEST_F(LinkProxyTest, BeginStartsTheTracesAnew) {
+  const size_t link = proxy_.add_link(trace_of({{seconds(5), 100.0, 100.0, {}}, {seconds(5), 0.0, 0.0, {}}}));
+  pass(seconds(6));
+  proxy_.service();
+  EXPECT_TRUE(proxy_.state(link).outage);
+  proxy_.begin();
+  EXPECT_DOUBLE_EQ(proxy_.state(link).up_kbps, 100.0);
+  EXPECT_EQ(proxy_.next_timeout(), now_ + seconds(5));
+}
+
 TEST(LinkProxy, RefusesABadAddress) {
   EXPECT_THROW(LinkProxy("localhost", [] { return Instant{}; }), FleetError);
 }

@@ -132,12 +132,15 @@ TEST_F(ZmqLinkTest, BadEndpointsAreNamed) {
 }
 
 TEST_F(ZmqLinkTest, NobodyThereIsAnEvent) {
-  std::string nobody;
-  {
-    auto gone = make_coordinator();
-    ASSERT_TRUE(gone->bind("tcp://127.0.0.1:*").ok());
-    nobody = gone->endpoint();
-  }
+  // A port that is taken, so that nobody else gets it, and at which nobody listens.
+  const int taken = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(taken, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string nobody = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
   auto device = make_device();
   ASSERT_TRUE(device->connect(nobody).ok());
   EXPECT_TRUE(wait_event(*device, LinkEvent::kConnectFailed));
@@ -145,6 +148,7 @@ TEST_F(ZmqLinkTest, NobodyThereIsAnEvent) {
   ASSERT_TRUE(device->connect(endpoint_).ok()) << "the same link may try elsewhere";
   ASSERT_TRUE(wait_event(*device, LinkEvent::kConnected));
   expect_exchange(*device, "hello");
+  close(taken);
 }
 
 TEST_F(ZmqLinkTest, ACoordinatorThatGoesIsAnEventAndOneThatComesBackIsFound) {

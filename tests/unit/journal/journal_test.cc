@@ -227,7 +227,7 @@ TEST(JournalTest, FormatWipesWhatOpenRefuses) {
   FaultyStorage storage(1024, 0x5A);
   const auto refused = Journal::open(storage, {});
   EXPECT_EQ(refused.error(), Error::kCorrupt);
-  EXPECT_THAT(refused.failure().text(), HasSubstr("not empty (offset 80)"));
+  EXPECT_THAT(refused.failure().text(), HasSubstr("not empty (offset 120)"));
   auto journal = Journal::format(storage, {});
   ASSERT_TRUE(journal.ok()) << journal.failure().text();
   ASSERT_TRUE(journal->put(1, bytes_of("new")).ok());

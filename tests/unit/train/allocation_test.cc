@@ -16,6 +16,7 @@ std::atomic<uint64_t> allocation_count = 0;
 }  // namespace
 
 // The linker sends every call of our objects here (--wrap); operator new is replaced below and counted the same way.
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker makes these names.
 extern "C" {
 void* __real_malloc(size_t bytes);
 void* __real_calloc(size_t count, size_t bytes);
@@ -39,6 +40,7 @@ void* __wrap_aligned_alloc(size_t alignment, size_t bytes) {
   return ++allocation_count, __real_aligned_alloc(alignment, bytes);
 }
 }
+// NOLINTEND(bugprone-reserved-identifier)
 
 // Not inlined: gcc would otherwise see malloc's memory given to delete, and warn.
 #define NOT_INLINED __attribute__((noinline))

@@ -164,7 +164,7 @@ TEST(ModelLimits, ParametersAreAsManyAsTheLayersNeed) {
 
 TEST(ModelLimits, ParametersAreFinite) {
   for (const float value : {kNan, kInfinity, -kInfinity}) {
-    for (const size_t at : {0, 13, 25}) {
+    for (const size_t at : {0U, 13U, 25U}) {
       std::vector<float> parameters = samples::parameters();
       parameters[at] = value;
       expect_bad(samples::model(parameters), Error::kNotFinite,

@@ -124,7 +124,7 @@ TEST(HostileBytes, EveryByteSetToItsExtremes) {
 
 TEST(HostileBytes, GarbageBehindAMessageIsNotRead) {
   for (const Bytes& sample : all_samples()) {
-    for (const size_t extra : {1, 7, 100}) {
+    for (const size_t extra : {1U, 7U, 100U}) {
       std::vector<uint8_t> longer = sample.bytes;
       longer.resize(longer.size() + extra, 0xFF);
       const ExactBytes exact(longer);
@@ -152,7 +152,7 @@ TEST(HostileBytes, OneKindIsNotAnother) {
 }
 
 TEST(HostileBytes, OfNoUseAtAll) {
-  for (const size_t size : {0, 1, 11, 12, 13, 64, 15360}) {
+  for (const size_t size : {0U, 1U, 11U, 12U, 13U, 64U, 15360U}) {
     for (const uint8_t fill : {uint8_t{0}, uint8_t{0x20}, uint8_t{0xFF}}) {
       const ExactBytes exact(std::vector<uint8_t>(size, fill));
       for (const auto& decode : {try_frame, try_update, try_model}) EXPECT_FALSE(decode(exact.view()).ok());
