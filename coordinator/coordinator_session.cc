@@ -194,6 +194,7 @@ void CoordinatorSession::report() {
 }
 
 void CoordinatorSession::report_round(const RoundResult& result) {
+  events_.write("round_closed", {{"round", uint64_t{result.round}}});
   if (evaluation_ == nullptr) {
     report_evaluated(result, std::nullopt);
     return;

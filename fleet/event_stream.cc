@@ -55,6 +55,7 @@ Event event_of(const json& object) {
   if (name == "device") {
     return DeviceEvent{text_of(object, "name"), text_of(object, "state"), count_or_zero<uint32_t>(object, "round")};
   }
+  if (name == "round_closed") return RoundClosedEvent{count_of<uint32_t>(object, "round")};
   if (name == "round") {
     RoundEvent event;
     event.round = count_of<uint32_t>(object, "round");

@@ -29,6 +29,9 @@ struct DeviceEvent {  // how the coordinator sees a device
   std::string state;  // online, training, uploading, waiting, offline
   uint32_t round = 0;
 };
+struct RoundClosedEvent {  // at once; the figures follow in a RoundEvent when the new model is evaluated
+  uint32_t round = 0;
+};
 struct RoundEvent {
   uint32_t round = 0;
   std::optional<double> accuracy;  // absent without a test set
@@ -71,8 +74,8 @@ struct MalformedEvent {
   std::string text;  // what is wrong, and the beginning of the line
 };
 
-using Event = std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundEvent, FinishedEvent, MemoryEvent,
-                           StateEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
+using Event = std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundClosedEvent, RoundEvent, FinishedEvent,
+                           MemoryEvent, StateEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
 
 // One line without its newline.
 Event parse_event(std::string_view line);

@@ -50,7 +50,7 @@ std::vector<LinkRow> generate(const Shape& shape, uint64_t seed) {
   double up = spread(rng, shape.up_kbps);
   const bool drops = shape.gap_s.high > 0.0;
   // The first one may come early: the link has been up for a while already.
-  double next_outage_s = drops ? uniform(rng, {shape.gap_s.low / 4.0, shape.gap_s.high}) : 0.0;
+  double next_outage_s = drops ? uniform(rng, {shape.gap_s.low / 4.0, shape.gap_s.high / 2.0}) : 0.0;
   for (double at_s = 0.0; at_s < kLengthS;) {
     double row_s = uniform(rng, shape.row_s);
     if (drops && at_s >= next_outage_s) {
@@ -83,7 +83,7 @@ RateTrace make_profile(std::string_view name, uint64_t seed) {
   if (name == "lte-m") return build({{58, 340}, {58, 340}, {10, 235}, {1, 5}, {0, 0}, {0, 0}});
   if (name == "3g-bus") return build({{30, 3000}, {20, 1500}, {30, 150}, {1, 3}, {10, 90}, {0.5, 12}});
   if (name == "wifi") return build({{5000, 20000}, {5000, 20000}, {5, 5}, {1, 5}, {0, 0}, {0, 0}});
-  if (name == "thin") return build({{200, 600}, {200, 600}, {30, 80}, {1, 4}, {20, 40}, {1, 4}});
+  if (name == "thin") return build({{200, 600}, {200, 600}, {30, 80}, {1, 4}, {8, 30}, {1, 4}});
   std::string known;
   for (const std::string& each : profile_names()) known += (known.empty() ? "" : ", ") + each;
   throw FleetError("no link profile is called '" + std::string(name) + "'; there are " + known);

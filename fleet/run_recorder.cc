@@ -21,25 +21,32 @@ void RunRecorder::started(const StartedEvent& event, double now_s) {
   if (record_.training_began_s == 0.0) record_.training_began_s = std::max(now_s, 0.0);
 }
 
+void RunRecorder::round_closed(uint32_t round, double now_s) {
+  if (round_ends_.contains(round)) return;
+  const uint64_t uplink = record_.uplink_bytes();
+  const uint64_t downlink = record_.downlink_bytes();
+  round_ends_[round] = {uplink - uplink_bytes_before_, downlink - downlink_bytes_before_, now_s};
+  uplink_bytes_before_ = uplink;
+  downlink_bytes_before_ = downlink;
+}
+
 bool RunRecorder::round(const RoundEvent& event, double now_s) {
   const bool known = std::any_of(record_.rounds.begin(), record_.rounds.end(),
                                  [&](const RoundRecord& each) { return each.round == event.round; });
   if (known) return false;
-  const uint64_t uplink = record_.uplink_bytes();
-  const uint64_t downlink = record_.downlink_bytes();
+  round_closed(event.round, now_s);
+  const RoundEnd& end = round_ends_.at(event.round);
   RoundRecord round;
   round.round = event.round;
   round.accuracy = event.accuracy;
   round.loss = event.loss;
   round.participants = event.participants;
-  round.uplink_bytes = uplink - uplink_bytes_before_;
-  round.downlink_bytes = downlink - downlink_bytes_before_;
+  round.uplink_bytes = end.uplink_bytes;
+  round.downlink_bytes = end.downlink_bytes;
   round.bits_per_coordinate = event.bits_per_coordinate;
   round.duration_s = event.seconds;
-  round.ended_at_s = now_s;
+  round.ended_at_s = end.at_s;
   record_.rounds.push_back(round);
-  uplink_bytes_before_ = uplink;
-  downlink_bytes_before_ = downlink;
   return true;
 }
 

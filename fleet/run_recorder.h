@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "fleet/event_stream.h"
@@ -25,8 +26,11 @@ class RunRecorder {
 
   void started(const StartedEvent& event, double now_s);
 
-  // False when the round is known already (a restarted coordinator may repeat itself); the record is then unchanged.
-  // Call links() with fresh counters before: the round gets the bytes since the one before.
+  // A round has ended: it gets the bytes since the one before. Call link() with fresh counters before.
+  void round_closed(uint32_t round, double now_s);
+
+  // The round's figures. False when they are known already (a restarted coordinator may repeat itself); the record is
+  // then unchanged. A round that nobody announced as closed ends now.
   bool round(const RoundEvent& event, double now_s);
   void finished(const FinishedEvent& event, double now_s);
 
@@ -40,6 +44,12 @@ class RunRecorder {
 
  private:
   RunRecord record_;
+  struct RoundEnd {
+    uint64_t uplink_bytes = 0;  // during the round
+    uint64_t downlink_bytes = 0;
+    double at_s = 0.0;
+  };
+  std::map<uint32_t, RoundEnd> round_ends_;
   uint64_t uplink_bytes_before_ = 0;
   uint64_t downlink_bytes_before_ = 0;
   size_t warnings_dropped_ = 0;

@@ -45,7 +45,11 @@ class LinkProxyTest : public ::testing::Test {
   void pass(Duration duration) { now_ += duration; }
 
   // A device's connection and the coordinator's end of it.
-  std::pair<TcpPeer, TcpPeer> connect(size_t link) {
+  struct Ends {
+    TcpPeer device;
+    TcpPeer coordinator;
+  };
+  Ends connect(size_t link) {
     TcpPeer device = TcpPeer::connect_to(proxy_.port(link));
     TcpPeer coordinator;
     settle([&] {
@@ -62,7 +66,9 @@ class LinkProxyTest : public ::testing::Test {
 
 TEST_F(LinkProxyTest, RelaysBothWaysAndCountsEveryByte) {
   const size_t link = proxy_.add_link(trace_of({{seconds(60)}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   ASSERT_TRUE(device.open() && coordinator.open());
   device.send("a message up");
   std::string up;
@@ -80,7 +86,9 @@ TEST_F(LinkProxyTest, RelaysBothWaysAndCountsEveryByte) {
 
 TEST_F(LinkProxyTest, ALargeTransferArrivesWhole) {
   const size_t link = proxy_.add_link(trace_of({{seconds(60)}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   std::string sent(1'000'000, '\0');
   for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 31 + i / 997);
   size_t done = 0;
@@ -95,7 +103,9 @@ TEST_F(LinkProxyTest, ALargeTransferArrivesWhole) {
 
 TEST_F(LinkProxyTest, PassesOnTheEndOfAStream) {
   const size_t link = proxy_.add_link(trace_of({{seconds(60)}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   device.send("last words");
   device.shut_down_writing();
   std::string got;
@@ -116,7 +126,9 @@ TEST_F(LinkProxyTest, PassesOnTheEndOfAStream) {
 
 TEST_F(LinkProxyTest, TheRateHoldsOverTime) {
   const size_t link = proxy_.add_link(trace_of({{seconds(600), 160.0, 80.0, Duration::zero()}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   const std::string block(20'000, 'x');
   for (int step = 0; step < 200; ++step) {  // 2 s of 10 ms
     device.send(block);
@@ -134,7 +146,9 @@ TEST_F(LinkProxyTest, TheRateHoldsOverTime) {
 
 TEST_F(LinkProxyTest, LatencyHoldsBytesBack) {
   const size_t link = proxy_.add_link(trace_of({{seconds(600), 1e6, 1e6, milliseconds(80)}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   device.send("ping");
   ASSERT_TRUE(settle([&] { return proxy_.counters(link).uplink_bytes == 4; }));
   EXPECT_EQ(proxy_.next_timeout(), now_ + milliseconds(80));
@@ -149,7 +163,9 @@ TEST_F(LinkProxyTest, LatencyHoldsBytesBack) {
 TEST_F(LinkProxyTest, ALongOutageCutsAndRefusesUntilItIsOver) {
   const size_t link =
       proxy_.add_link(trace_of({{seconds(10)}, {seconds(2), 0.0, 0.0, Duration::zero()}, {seconds(10)}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   pass(seconds(10));
   ASSERT_TRUE(settle([&] {
     device.receive();
@@ -171,8 +187,8 @@ TEST_F(LinkProxyTest, ALongOutageCutsAndRefusesUntilItIsOver) {
   EXPECT_EQ(proxy_.counters(link).connections, 1U);
 
   pass(seconds(2));
-  auto [again, far_end] = connect(link);
-  EXPECT_TRUE(again.open() && far_end.open());
+  const Ends again = connect(link);
+  EXPECT_TRUE(again.device.open() && again.coordinator.open());
   EXPECT_EQ(proxy_.counters(link).connections, 2U);
   const std::vector<LinkNotice> notices = proxy_.take_notices();
   ASSERT_EQ(notices.size(), 2U);
@@ -185,7 +201,9 @@ TEST_F(LinkProxyTest, ALongOutageCutsAndRefusesUntilItIsOver) {
 TEST_F(LinkProxyTest, AShortOutageOnlyStalls) {
   const size_t link =
       proxy_.add_link(trace_of({{seconds(10)}, {milliseconds(500), 0.0, 0.0, Duration::zero()}, {seconds(10)}}));
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   pass(seconds(10));
   exhaust();
   device.send("patience");
@@ -219,7 +237,9 @@ TEST_F(LinkProxyTest, SurvivesAnAbsentAndAMovedCoordinator) {
   }));
 
   proxy_.set_target("127.0.0.1", server_.port());
-  auto [device, coordinator] = connect(link);
+  Ends ends = connect(link);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   device.send("hello");
   std::string got;
   EXPECT_TRUE(settle([&] { return (got += coordinator.receive()) == "hello"; }));
@@ -229,7 +249,9 @@ TEST_F(LinkProxyTest, LinksAreIndependent) {
   const size_t dark = proxy_.add_link(trace_of({{seconds(10), 0.0, 0.0, Duration::zero()}}));
   const size_t fine = proxy_.add_link(trace_of({{seconds(10)}}));
   EXPECT_NE(proxy_.port(dark), proxy_.port(fine));
-  auto [device, coordinator] = connect(fine);
+  Ends ends = connect(fine);
+  TcpPeer& device = ends.device;
+  TcpPeer& coordinator = ends.coordinator;
   device.send("hello");
   std::string got;
   EXPECT_TRUE(settle([&] { return (got += coordinator.receive()) == "hello"; }));
