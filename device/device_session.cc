@@ -4,6 +4,7 @@
 
 #include "runtime/host/file_bytes.h"
 #include "runtime/host/log.h"
+#include "runtime/host/release_memory.h"
 #include "runtime/host/stop_signal.h"
 
 namespace runnel::device {
@@ -148,6 +149,7 @@ void DeviceSession::start_training(const StartTraining& request, Instant now) {
   }
   if (memory_reported_) return;
   memory_reported_ = true;
+  host::release_unused_memory();  // of starting up and of the handshake; training is what stays
   const train::MemoryPlan& memory = task_.memory();
   log_line(LogLevel::kInfo,
            "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu, workspace %zu)",

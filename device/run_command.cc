@@ -8,6 +8,7 @@
 #include "runtime/host/file_bytes.h"
 #include "runtime/host/file_storage.h"
 #include "runtime/host/log.h"
+#include "runtime/host/release_memory.h"
 #include "runtime/host/stop_signal.h"
 #include "runtime/journal/journal.h"
 
@@ -99,6 +100,7 @@ Failure run_device(const RunOptions& options) {
              static_cast<unsigned long long>(outbox->newest()->sequence), outbox->newest()->round);
   }
 
+  host::release_unused_memory();
   Result<data::Dataset> examples = load_data(options);
   if (!examples) return examples.failure();
   log_line(LogLevel::kInfo, "%s: %u examples of %u values, %u classes", identity->name.c_str(), examples->example_count(),

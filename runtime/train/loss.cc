@@ -22,9 +22,10 @@ double exp_nonpositive(double x) {
 }
 
 BatchLoss softmax_cross_entropy(std::span<const float> logits, std::span<const uint32_t> labels, uint32_t classes,
-                                std::span<float> gradient) {
+                                std::span<float> gradient, uint32_t batch_size) {
   RUNNEL_ASSERT(logits.size() == labels.size() * classes && (gradient.empty() || gradient.size() == logits.size()));
   BatchLoss loss;
+  const double batch = batch_size != 0 ? batch_size : static_cast<double>(labels.size());
   for (size_t example = 0; example < labels.size(); ++example) {
     const std::span<const float> row = logits.subspan(example * classes, classes);
     const uint32_t label = labels[example];
@@ -37,7 +38,6 @@ BatchLoss softmax_cross_entropy(std::span<const float> logits, std::span<const u
     loss.sum += std::log(total) - (row[label] - largest);
     loss.correct += best == label ? 1U : 0U;
     if (gradient.empty()) continue;
-    const double batch = static_cast<double>(labels.size());
     for (uint32_t index = 0; index < classes; ++index) {
       const double probability = exp_nonpositive(row[index] - largest) / total;
       gradient[example * classes + index] = static_cast<float>((probability - (index == label ? 1.0 : 0.0)) / batch);

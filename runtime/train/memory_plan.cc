@@ -1,5 +1,7 @@
 #include "runtime/train/memory_plan.h"
 
+#include <algorithm>
+
 namespace runnel::train {
 namespace {
 
@@ -16,12 +18,13 @@ Failure check_total(uint64_t bytes) {
 Result<TrainingBlocks> lay_out_training(const plan::ModelSpec& spec, const plan::TrainingSpec& training) {
   RUNNEL_TRY(plan::check(training));
   BlockLayout layout;
-  Result<Network> network = Network::plan(spec, training.batch_size, Network::Use::kTraining, layout);
+  const uint32_t slice = std::min(training.batch_size, kSliceExamples);
+  Result<Network> network = Network::plan(spec, slice, Network::Use::kTraining, layout);
   if (!network) return network.failure();
   const uint32_t count = network->parameter_count();
   TrainingBlocks blocks;
   const uint64_t network_bytes = layout.bytes();
-  blocks.labels = layout.add<uint32_t>(training.batch_size);
+  blocks.labels = layout.add<uint32_t>(slice);
   const uint64_t labels_end = layout.bytes();
   blocks.parameters = layout.add<float>(count);
   blocks.global = layout.add<float>(count);

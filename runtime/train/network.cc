@@ -144,7 +144,6 @@ void Network::forward(std::span<const float> parameters, uint32_t examples) {
 
 void Network::backward(std::span<const float> parameters, uint32_t examples, std::span<float> gradient) {
   RUNNEL_ASSERT(parameters.size() == parameter_count_ && gradient.size() == parameter_count_);
-  std::ranges::fill(gradient, 0.0F);
   for (size_t index = layers_.size(); index-- > first_trainable_;)
     backward_layer(layers_[index], parameters, examples, gradient);
 }

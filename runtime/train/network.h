@@ -41,7 +41,7 @@ class Network {
   // Where to write d(loss)/d(logits) before backward(). Training only.
   std::span<float> logit_gradient(uint32_t examples);
 
-  // Overwrites `gradient` with d(loss)/d(parameters). Call after forward() with the same parameters and number of
+  // Adds d(loss)/d(parameters) to `gradient`. Call after forward() with the same parameters and number of
   // examples; overwrites logit_gradient(). Training only.
   void backward(std::span<const float> parameters, uint32_t examples, std::span<float> gradient);
 

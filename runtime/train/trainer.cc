@@ -88,23 +88,31 @@ Result<Progress> Trainer::step() {
   return Progress::kDone;
 }
 
-Failure Trainer::train_minibatch(uint32_t examples) {
+Failure Trainer::add_slice(uint32_t first, uint32_t examples, uint32_t batch_size) {
   for (uint32_t index = 0; index < examples; ++index) {
     const Result<uint32_t> label =
-        read_example(*source_, order_.at(position_ + index), network_.classes(), network_.input(index));
+        read_example(*source_, order_.at(first + index), network_.classes(), network_.input(index));
     if (!label) return label.failure();
     labels_[index] = *label;
   }
   network_.forward(parameters_, examples);
   const BatchLoss loss = softmax_cross_entropy(network_.logits(examples), labels_.first(examples), network_.classes(),
-                                               network_.logit_gradient(examples));
+                                               network_.logit_gradient(examples), batch_size);
   if (!std::isfinite(loss.sum)) return fail(Error::kNotFinite, "the loss is not finite");
   network_.backward(parameters_, examples, gradient_);
+  loss_sum_ += loss.sum;
+  loss_examples_ += examples;
+  return Error::kOk;
+}
+
+Failure Trainer::train_minibatch(uint32_t examples) {
+  std::ranges::fill(gradient_, 0.0F);
+  for (uint32_t done = 0; done < examples; done += kSliceExamples) {
+    RUNNEL_TRY(add_slice(position_ + done, std::min(kSliceExamples, examples - done), examples));
+  }
   if (!sgd_step(training_, gradient_, global_, velocity_, parameters_)) {
     return fail(Error::kNotFinite, "a gradient or a parameter is not finite");
   }
-  loss_sum_ += loss.sum;
-  loss_examples_ += examples;
   return Error::kOk;
 }
 

@@ -70,6 +70,8 @@ class Trainer {
   Trainer(const plan::TrainingSpec& training, const TrainingBlocks& blocks, MutableByteView block);
   void begin_epoch();
   Failure train_minibatch(uint32_t examples);
+  // Adds the gradient of `examples` of the epoch's examples, from `first`, for a minibatch of `batch_size`.
+  Failure add_slice(uint32_t first, uint32_t examples, uint32_t batch_size);
 
   plan::TrainingSpec training_;
   Network network_;

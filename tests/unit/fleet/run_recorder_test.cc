@@ -38,6 +38,22 @@ TEST(RunRecorder, ARoundGetsTheBytesSinceTheOneBefore) {
   EXPECT_EQ(record.uplink_bytes(), 250U);
 }
 
+TEST(RunRecorder, BytesSentAfterTheEndOfARoundBelongToTheNextOne) {
+  RunRecorder recorder(two_devices(), "x");
+  LinkCounters counters;
+  counters.uplink_bytes = 100;
+  recorder.link(0, counters, {});
+  recorder.round_closed(1, 2.0);
+  counters.uplink_bytes = 130;
+  recorder.link(0, counters, {});
+  EXPECT_TRUE(recorder.round(round_event(1), 3.0));  // its figures come late
+  recorder.round_closed(2, 4.0);
+  EXPECT_TRUE(recorder.round(round_event(2), 5.0));
+  EXPECT_EQ(recorder.record().rounds[0].uplink_bytes, 100U);
+  EXPECT_DOUBLE_EQ(recorder.record().rounds[0].ended_at_s, 2.0);
+  EXPECT_EQ(recorder.record().rounds[1].uplink_bytes, 30U);
+}
+
 TEST(RunRecorder, ARepeatedRoundChangesNothing) {
   RunRecorder recorder(two_devices(), "x");
   EXPECT_TRUE(recorder.round(round_event(1), 2.0));

@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
 // One storage through thousands of lives: power cuts, killed processes, transient write and sync errors. Values are few
 // and alike, so that two half-written attempts could complete each other if the journal let them.
 TEST(JournalLifetimeTest, NeverShowsAStateThatWasNotAcknowledgedOrUnderWay) {
-  for (uint64_t seed = 1; seed <= 6; ++seed) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
     Rng rng(seed);
     FaultyStorage storage(kStorageBytes, seed % 2 == 0 ? 0xFF : 0x00, seed);
     std::set<State> possible{State{}};
