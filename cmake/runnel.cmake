@@ -23,6 +23,10 @@ target_compile_options(runnel_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
 if(RUNNEL_SANITIZE)
   target_compile_options(runnel_options INTERFACE -fsanitize=${RUNNEL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  # The core has no RTTI, which the check of dynamic types would need on both sides.
+  if(RUNNEL_SANITIZE MATCHES undefined)
+    target_compile_options(runnel_options INTERFACE -fno-sanitize=vptr)
+  endif()
   target_link_options(runnel_options INTERFACE -fsanitize=${RUNNEL_SANITIZE})
 endif()
 

@@ -18,7 +18,8 @@ constexpr Duration kGoodbyeTime = milliseconds(500);
 constexpr int kMessagesPerTurn = 2048;
 
 std::string model_sha256(const ModelRecord& model) {
-  return host::sha256_hex({reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
+  return host::sha256_hex(
+      {reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
 }
 
 }  // namespace
@@ -69,7 +70,8 @@ void CoordinatorSession::take_channel_events(Instant now) {
   for (host::CoordinatorEvent event; channels_.poll_event(event);) {
     switch (event.kind) {
       case host::CoordinatorEvent::Kind::kOpened:
-        log_line(LogLevel::kDebug, "session with %s (%s handshake)", event.device.name.c_str(), event.resumed ? "abbreviated" : "full");
+        log_line(LogLevel::kDebug, "session with %s (%s handshake)", event.device.name.c_str(),
+                 event.resumed ? "abbreviated" : "full");
         engine_.handle_session_opened(now, event.session, event.device.name);
         break;
       case host::CoordinatorEvent::Kind::kClosed:
@@ -91,8 +93,8 @@ void CoordinatorSession::store_decisions(Instant now) {
       open->round.opened_at = host::unix_seconds();
       outcome = store_.open_round(open->round);
       if (outcome.ok()) {
-        log_line(LogLevel::kInfo, "round %u open: %zu devices, model version %llu", open->round.round, open->round.selected.size(),
-                 static_cast<unsigned long long>(open->round.base_version));
+        log_line(LogLevel::kInfo, "round %u open: %zu devices, model version %llu", open->round.round,
+                 open->round.selected.size(), static_cast<unsigned long long>(open->round.base_version));
       }
     } else if (auto* extension = std::get_if<ExtendRound>(request)) {
       outcome = store_.extend_round(extension->round, extension->selected);
@@ -208,10 +210,11 @@ void CoordinatorSession::report_round(const RoundResult& result) {
 void CoordinatorSession::report_evaluated(const RoundResult& result, const std::optional<Evaluation>& evaluation) {
   char figures[80] = "";
   if (evaluation.has_value()) {
-    std::snprintf(figures, sizeof figures, ", test accuracy %.2f %%, loss %.4f", 100.0 * evaluation->accuracy, evaluation->loss);
+    std::snprintf(figures, sizeof figures, ", test accuracy %.2f %%, loss %.4f", 100.0 * evaluation->accuracy,
+                  evaluation->loss);
   }
-  log_line(LogLevel::kInfo, "round %u closed: %u devices, %.2f bits a coordinate, %.1f s%s", result.round, result.participants,
-           result.bits_per_coordinate, result.seconds, figures);
+  log_line(LogLevel::kInfo, "round %u closed: %u devices, %.2f bits a coordinate, %.1f s%s", result.round,
+           result.participants, result.bits_per_coordinate, result.seconds, figures);
   events_.write("round", {{"round", uint64_t{result.round}},
                           {"accuracy", evaluation ? std::optional<double>(evaluation->accuracy) : std::nullopt},
                           {"loss", evaluation ? std::optional<double>(evaluation->loss) : std::nullopt},
@@ -226,7 +229,8 @@ void CoordinatorSession::report_evaluated(const RoundResult& result, const std::
 
 bool CoordinatorSession::may_exit(Instant now) {
   if (!settings_.exit_when_finished || !finish_reported_) return false;
-  const bool told = engine_.everyone_told() && engine_.told_count() >= settings_.devices_expected && settings_.devices_expected > 0;
+  const bool told =
+      engine_.everyone_told() && engine_.told_count() >= settings_.devices_expected && settings_.devices_expected > 0;
   return now - finished_at_ >= (told ? kGoodbyeTime : settings_.linger);
 }
 

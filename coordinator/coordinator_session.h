@@ -1,8 +1,9 @@
 // The coordinator's loop: socket, secure channels, engine, store and evaluation put together. The only place of the
 // coordinator that waits.
 //
-// One thread. Each turn takes every message that is there, then makes the updates among them durable in one transaction,
-// then sends what is due, then evaluates one batch if a new model waits, then sleeps until a message, a timer or a signal.
+// One thread. Each turn takes every message that is there, then makes the updates among them durable in one
+// transaction, then sends what is due, then evaluates one batch if a new model waits, then sleeps until a message, a
+// timer or a signal.
 #pragma once
 
 #include <map>
@@ -23,16 +24,16 @@ namespace runnel::coordinator {
 
 struct SessionSettings {
   bool exit_when_finished = false;
-  Duration linger = seconds(10);       // once finished: how long devices that are away may still come and be told
-  size_t devices_expected = 0;         // once that many have been told, there is nobody left to linger for; 0 = unknown
+  Duration linger = seconds(10);  // once finished: how long devices that are away may still come and be told
+  size_t devices_expected = 0;    // once that many have been told, there is nobody left to linger for; 0 = unknown
 };
 
 class CoordinatorSession {
  public:
   // `evaluation` may be null: there is no held-out data then. Everything passed in must outlive the session.
-  CoordinatorSession(const SessionSettings& settings, CoordinatorEngine engine, Store& store, host::CoordinatorLink& link,
-                     host::CoordinatorChannels& channels, HeldOutEvaluation* evaluation, host::EventLog& events,
-                     host::FrameDump& dump);
+  CoordinatorSession(const SessionSettings& settings, CoordinatorEngine engine, Store& store,
+                     host::CoordinatorLink& link, host::CoordinatorChannels& channels, HeldOutEvaluation* evaluation,
+                     host::EventLog& events, host::FrameDump& dump);
 
   // Runs until a signal asks to stop, or the run is finished and the settings say to exit then.
   Failure run();
@@ -62,7 +63,7 @@ class CoordinatorSession {
   host::MonotonicClock clock_;
   std::vector<uint8_t> received_;
   std::vector<uint8_t> outgoing_;
-  std::map<uint32_t, RoundResult> unevaluated_;                   // rounds closed, their figures still to come
+  std::map<uint32_t, RoundResult> unevaluated_;  // rounds closed, their figures still to come
   std::optional<Evaluation> newest_;
   Instant finished_at_ = kNever;
   bool finish_reported_ = false;

@@ -9,7 +9,8 @@ constexpr uint32_t kBatchExamples = 32;
 
 }  // namespace
 
-Result<std::unique_ptr<HeldOutEvaluation>> HeldOutEvaluation::create(const plan::ModelSpec& spec, const data::Dataset& examples) {
+Result<std::unique_ptr<HeldOutEvaluation>> HeldOutEvaluation::create(const plan::ModelSpec& spec,
+                                                                     const data::Dataset& examples) {
   const Result<train::MemoryPlan> memory = train::evaluation_memory(spec, kBatchExamples);
   if (!memory) return memory.failure();
   std::unique_ptr<HeldOutEvaluation> evaluation(new HeldOutEvaluation(spec, examples));
@@ -21,7 +22,9 @@ Result<std::unique_ptr<HeldOutEvaluation>> HeldOutEvaluation::create(const plan:
   return evaluation;
 }
 
-void HeldOutEvaluation::add(uint32_t round, const ModelRecord& model) { waiting_.push_back({round, model}); }
+void HeldOutEvaluation::add(uint32_t round, const ModelRecord& model) {
+  waiting_.push_back({round, model});
+}
 
 Result<std::optional<Evaluation>> HeldOutEvaluation::step() {
   if (waiting_.empty()) return std::optional<Evaluation>();
@@ -41,7 +44,8 @@ Result<std::optional<Evaluation>> HeldOutEvaluation::step() {
     return progress.failure();
   }
   const train::Evaluator::Metrics metrics = evaluator_->metrics();
-  std::optional<Evaluation> result(Evaluation{first.model.version, first.round, metrics.examples, metrics.accuracy(), metrics.loss});
+  std::optional<Evaluation> result(
+      Evaluation{first.model.version, first.round, metrics.examples, metrics.accuracy(), metrics.loss});
   waiting_.pop_front();
   return result;
 }

@@ -34,7 +34,8 @@ Result<CoordinatorEngine> make_engine(const RunInputs& inputs, const FleetPlan& 
   Result<Snapshot> snapshot = store.load();
   if (!snapshot) return snapshot.failure();
   if (snapshot->run.model_toml != inputs.model_toml) {
-    return fail(Error::kInvalidArgument, "model.toml is not the model that this run began with; a changed model needs a new fleet");
+    return fail(Error::kInvalidArgument,
+                "model.toml is not the model that this run began with; a changed model needs a new fleet");
   }
   const Result<std::vector<LedgerEntry>> ledger = store.ledger();
   if (!ledger) return ledger.failure();
@@ -50,16 +51,17 @@ Result<CoordinatorEngine> make_engine(const RunInputs& inputs, const FleetPlan& 
   options.model = inputs.model;
   options.software = kSoftware;
   if (snapshot->round_open) {
-    log_line(LogLevel::kInfo, "going on in round %u with %zu of its updates", snapshot->round.round, snapshot->accepted.size());
+    log_line(LogLevel::kInfo, "going on in round %u with %zu of its updates", snapshot->round.round,
+             snapshot->accepted.size());
   }
-  Result<RoundEngine> rounds =
-      RoundEngine::create(options.round, std::move(snapshot).value(), std::move(last_accepted), host::MonotonicClock().now());
+  Result<RoundEngine> rounds = RoundEngine::create(options.round, std::move(snapshot).value(), std::move(last_accepted),
+                                                   host::MonotonicClock().now());
   if (!rounds) return rounds.failure();
   return CoordinatorEngine(options, std::move(rounds).value());
 }
 
-Result<std::unique_ptr<host::CoordinatorChannels>> make_channels(const RunOptions& options, const RunInputs& inputs, Store& store,
-                                                                 host::Entropy& entropy) {
+Result<std::unique_ptr<host::CoordinatorChannels>> make_channels(const RunOptions& options, const RunInputs& inputs,
+                                                                 Store& store, host::Entropy& entropy) {
   host::CoordinatorChannels::Options channels;
   channels.plaintext = options.insecure_plaintext;
   channels.ticket_key = inputs.ticket_key;
@@ -100,15 +102,20 @@ Failure load_held_out(const RunOptions& options, const RunInputs& inputs, HeldOu
 CLI::App* add_run_command(CLI::App& app, RunOptions& options) {
   CLI::App* command = app.add_subcommand("run", "Lead the fleet through the rounds of its plan");
   command->add_option("--state", options.state_folder, "The fleet's folder")->capture_default_str();
-  command->add_option("--bind", options.bind, "tcp://ADDRESS:PORT to listen on; port 0 takes a free one")->capture_default_str();
-  command->add_option("--data", options.data, "Held-out examples: idx:...,TEST_IMAGES,TEST_LABELS | csv:TRAIN,TEST | generated");
+  command->add_option("--bind", options.bind, "tcp://ADDRESS:PORT to listen on; port 0 takes a free one")
+      ->capture_default_str();
+  command->add_option("--data", options.data,
+                      "Held-out examples: idx:...,TEST_IMAGES,TEST_LABELS | csv:TRAIN,TEST | generated");
   command->add_option("--split", options.split, "IDX file: 0 = training row, 1 = test row");
   command->add_option("--scale", options.scale, "Factor for every input value, for example 1/255");
-  command->add_option("--min-devices", options.min_devices, "Devices that must be there before the first round (default: the plan's)");
-  command->add_flag("--exit-when-finished", options.exit_when_finished, "End once the last round is closed and the devices know");
+  command->add_option("--min-devices", options.min_devices,
+                      "Devices that must be there before the first round (default: the plan's)");
+  command->add_flag("--exit-when-finished", options.exit_when_finished,
+                    "End once the last round is closed and the devices know");
   command->add_option("--events", options.events_path, "Write happenings as JSON lines to this file");
   command->add_option("--dump-frames", options.dump_folder, "Write every plaintext frame to this folder");
-  command->add_flag("--insecure-plaintext", options.insecure_plaintext, "No encryption, no authentication (for experiments)");
+  command->add_flag("--insecure-plaintext", options.insecure_plaintext,
+                    "No encryption, no authentication (for experiments)");
   return command;
 }
 
@@ -158,8 +165,8 @@ Failure run_coordinator(const RunOptions& options) {
   settings.exit_when_finished = options.exit_when_finished;
   settings.devices_expected = plan.min_devices;
   host::install_stop_signals();
-  CoordinatorSession session(settings, std::move(engine).value(), **store, **link, **channels, held_out.evaluation.get(), **events,
-                             *dump);
+  CoordinatorSession session(settings, std::move(engine).value(), **store, **link, **channels,
+                             held_out.evaluation.get(), **events, *dump);
   RUNNEL_TRY(session.run());
   if (!session.finished()) log_line(LogLevel::kInfo, "stopped; `runnel-coordinator run` goes on from here");
   return Error::kOk;

@@ -12,10 +12,10 @@ namespace runnel::coordinator {
 struct RunOptions {
   std::string state_folder = "fleet-state";
   std::string bind = "tcp://0.0.0.0:5555";
-  std::string data;                     // held-out examples; empty: no evaluation
+  std::string data;  // held-out examples; empty: no evaluation
   std::string split;
   std::string scale;
-  uint32_t min_devices = 0;             // 0 = as the plan says
+  uint32_t min_devices = 0;  // 0 = as the plan says
   bool exit_when_finished = false;
   bool insecure_plaintext = false;
   std::string events_path;

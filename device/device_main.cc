@@ -10,7 +10,8 @@
 
 namespace {
 
-// Many short-lived blocks of some 100 KB: give them back to the system at once, and keep one heap. A device counts pages.
+// Many short-lived blocks of some 100 KB: give them back to the system at once, and keep one heap. A device counts
+// pages.
 void keep_heap_small() {
   mallopt(M_MMAP_THRESHOLD, 64 * 1024);
   mallopt(M_TRIM_THRESHOLD, 64 * 1024);
@@ -25,23 +26,28 @@ int report(const runnel::Failure& failure) {
 }
 
 void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {
-  command.add_option("--bundle", options.bundle_path, "What `runnel-coordinator enroll` wrote for this device")->check(CLI::ExistingFile);
+  command.add_option("--bundle", options.bundle_path, "What `runnel-coordinator enroll` wrote for this device")
+      ->check(CLI::ExistingFile);
   command.add_option("--state", options.state_folder, "Folder for the outbox (default device-state/NAME)");
   command.add_option("--coordinator", options.coordinator, "tcp://HOST:PORT instead of the bundle's");
   command.add_option("--data", options.data, "idx:IMAGES,LABELS | csv:FILE | generated")->capture_default_str();
   command.add_option("--partition", options.partition, "Emulation: iid | dirichlet:ALPHA | shards:K | key:IDX_FILE");
   command.add_option("--part", options.part, "Emulation: this device's part of the data, from 0");
   command.add_option("--parts", options.parts, "Emulation: how many parts");
-  command.add_option("--seed", options.seed, "Emulation: of the partition and of generated data; the same on all devices");
+  command.add_option("--seed", options.seed,
+                     "Emulation: of the partition and of generated data; the same on all devices");
   command.add_option("--split", options.split, "IDX file: 0 = training row, 1 = test row");
   command.add_option("--scale", options.scale, "Factor for every input value, for example 1/255");
   command.add_option("--ram-max", options.ram_bytes_max, "Most bytes for training, for example 4M (default: no limit)")
       ->transform(CLI::AsSizeValue(false));
-  command.add_option("--outbox", options.outbox_bytes, "Size of the outbox file, at least twice an update (default 16M, sparse)")
+  command
+      .add_option("--outbox", options.outbox_bytes,
+                  "Size of the outbox file, at least twice an update (default 16M, sparse)")
       ->transform(CLI::AsSizeValue(false));
   command.add_option("--events", options.events_path, "Write happenings as JSON lines to this file");
   command.add_option("--dump-frames", options.dump_folder, "Write every plaintext frame to this folder");
-  auto* plaintext = command.add_flag("--insecure-plaintext", options.insecure_plaintext, "No encryption, no authentication (for experiments)");
+  auto* plaintext = command.add_flag("--insecure-plaintext", options.insecure_plaintext,
+                                     "No encryption, no authentication (for experiments)");
   command.add_option("--name", options.name, "Device name when there is no bundle")->needs(plaintext);
 }
 
@@ -58,9 +64,11 @@ int main(int argc, char** argv) {
   add_run_options(*run_command, run);
 
   runnel::device::RequestOptions request;
-  CLI::App* request_command = app.add_subcommand("request", "Make this device's key here, and a request for its certificate");
+  CLI::App* request_command =
+      app.add_subcommand("request", "Make this device's key here, and a request for its certificate");
   request_command->add_option("NAME", request.name, "The device's name")->required();
-  request_command->add_option("--folder", request.folder, "Where NAME.key and NAME.csr go")->check(CLI::ExistingDirectory);
+  request_command->add_option("--folder", request.folder, "Where NAME.key and NAME.csr go")
+      ->check(CLI::ExistingDirectory);
 
   CLI11_PARSE(app, argc, argv);
   return report(run_command->parsed() ? runnel::device::run_device(run) : runnel::device::make_request(request));

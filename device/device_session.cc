@@ -13,8 +13,8 @@ using host::log_line;
 using host::LogLevel;
 
 DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples,
-                             host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump,
-                             Rng rng)
+                             host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events,
+                             host::FrameDump& dump, Rng rng)
     : settings_(settings),
       link_(link),
       channel_(channel),
@@ -46,7 +46,8 @@ Failure DeviceSession::run() {
     Duration pause = host::DeviceLink::kForever;
     const Instant next = std::min(engine_.next_timeout(), channel_.next_timeout());
     if (next != kNever) pause = std::max(Duration::zero(), next - clock_.now());
-    if (task_.active() || !unsent_.empty()) pause = std::min<Duration>(pause, task_.active() ? Duration::zero() : milliseconds(20));
+    if (task_.active() || !unsent_.empty())
+      pause = std::min<Duration>(pause, task_.active() ? Duration::zero() : milliseconds(20));
     RUNNEL_TRY(link_.wait(pause));
   }
 }
@@ -152,9 +153,10 @@ void DeviceSession::start_training(const StartTraining& request, Instant now) {
   host::release_unused_memory();  // of starting up and of the handshake; training is what stays
   const train::MemoryPlan& memory = task_.memory();
   log_line(LogLevel::kInfo,
-           "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu, workspace %zu)",
-           memory.total_bytes, memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes, memory.activation_bytes,
-           memory.workspace_bytes);
+           "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu, "
+           "workspace %zu)",
+           memory.total_bytes, memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes,
+           memory.activation_bytes, memory.workspace_bytes);
   events_.write("memory", {{"arena_bytes", uint64_t{memory.total_bytes}}});
 }
 
@@ -191,9 +193,11 @@ void DeviceSession::report() {
   if (engine_.state() == reported_state_ && engine_.round() == reported_round_) return;
   reported_state_ = engine_.state();
   reported_round_ = engine_.round();
-  events_.write("state", {{"state", std::string_view(device_state_name(reported_state_))}, {"round", uint64_t{reported_round_}}});
+  events_.write(
+      "state", {{"state", std::string_view(device_state_name(reported_state_))}, {"round", uint64_t{reported_round_}}});
   if (reported_state_ == DeviceState::kFinished) {
-    events_.write("done", {{"updates_acknowledged", engine_.updates_acknowledged()}, {"bytes_resent", engine_.bytes_resent()}});
+    events_.write("done",
+                  {{"updates_acknowledged", engine_.updates_acknowledged()}, {"bytes_resent", engine_.bytes_resent()}});
     log_line(LogLevel::kInfo, "the run is over: %llu updates acknowledged, %llu bytes sent more than once",
              static_cast<unsigned long long>(engine_.updates_acknowledged()),
              static_cast<unsigned long long>(engine_.bytes_resent()));

@@ -1,7 +1,8 @@
-// The device's loop: link, secure channel, engine, outbox and trainer put together. The only place of the device that waits.
+// The device's loop: link, secure channel, engine, outbox and trainer put together. The only place of the device that
+// waits.
 //
-// One thread: while training, each turn of the loop runs one minibatch and then looks at the network; otherwise it sleeps
-// until a message, a timer or a signal.
+// One thread: while training, each turn of the loop runs one minibatch and then looks at the network; otherwise it
+// sleeps until a message, a timer or a signal.
 #pragma once
 
 #include <memory>
@@ -18,16 +19,17 @@
 namespace runnel::device {
 
 struct SessionSettings {
-  std::string endpoint;             // tcp://HOST:PORT of the coordinator
-  std::string session_path;         // where the secure session is kept over restarts; empty: nowhere
+  std::string endpoint;      // tcp://HOST:PORT of the coordinator
+  std::string session_path;  // where the secure session is kept over restarts; empty: nowhere
   DeviceOptions engine;
-  size_t arena_bytes_max = 0;       // 0 = no limit
+  size_t arena_bytes_max = 0;  // 0 = no limit
 };
 
 class DeviceSession {
  public:
-  DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples, host::DeviceLink& link,
-                host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump, Rng rng);
+  DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples,
+                host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump,
+                Rng rng);
 
   // Runs until the coordinator says that the run is over (kOk), it refuses the device for good (kUntrusted, with its
   // words), or a signal asks to stop (kOk; stopped() is then true).
@@ -53,7 +55,7 @@ class DeviceSession {
   DeviceEngine engine_;
   TrainingTask task_;
   std::vector<uint8_t> received_;
-  std::vector<uint8_t> unsent_;      // taken from the channel, but the socket was full
+  std::vector<uint8_t> unsent_;  // taken from the channel, but the socket was full
   bool session_announced_ = false;
   bool memory_reported_ = false;
   bool stopped_ = false;

@@ -10,13 +10,16 @@
 namespace runnel::device {
 namespace {
 
-ByteView bytes_of(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+ByteView bytes_of(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 }  // namespace
 
 Failure make_request(const RequestOptions& options) {
   if (!host::valid_name(options.name)) {
-    return fail(Error::kInvalidArgument, "the device name \"%s\" must be 1 to 63 of A-Z a-z 0-9 . _ -", options.name.c_str());
+    return fail(Error::kInvalidArgument, "the device name \"%s\" must be 1 to 63 of A-Z a-z 0-9 . _ -",
+                options.name.c_str());
   }
   const std::string key_path = options.folder + "/" + options.name + ".key";
   const std::string request_path = options.folder + "/" + options.name + ".csr";

@@ -1,4 +1,5 @@
-// `runnel-device request NAME`: makes the device's key on the device and asks for a certificate; the key never leaves it.
+// `runnel-device request NAME`: makes the device's key on the device and asks for a certificate; the key never leaves
+// it.
 #pragma once
 
 #include <string>
@@ -9,7 +10,7 @@ namespace runnel::device {
 
 struct RequestOptions {
   std::string name;
-  std::string folder = ".";   // gets NAME.key (0600) and NAME.csr
+  std::string folder = ".";  // gets NAME.key (0600) and NAME.csr
 };
 
 // kDuplicate, and nothing touched, if the key is already there.

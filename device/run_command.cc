@@ -40,10 +40,12 @@ Result<Identity> load_identity(const RunOptions& options) {
     return fail(Error::kInvalidArgument, "--bundle is needed: the file that `runnel-coordinator enroll` wrote");
   }
   if (!host::valid_name(identity.name)) {
-    return fail(Error::kInvalidArgument, "the device name \"%s\" must be 1 to 63 of A-Z a-z 0-9 . _ -", identity.name.c_str());
+    return fail(Error::kInvalidArgument, "the device name \"%s\" must be 1 to 63 of A-Z a-z 0-9 . _ -",
+                identity.name.c_str());
   }
   if (!options.coordinator.empty()) identity.coordinator = options.coordinator;
-  if (Failure bad = host::check_coordinator_address(identity.coordinator); !bad.ok()) return bad.prefix("--coordinator");
+  if (Failure bad = host::check_coordinator_address(identity.coordinator); !bad.ok())
+    return bad.prefix("--coordinator");
   return identity;
 }
 
@@ -57,10 +59,11 @@ Failure make_folder(const std::string& folder) {
 
 Result<data::Dataset> load_data(const RunOptions& options) {
   if (options.parts == 0 || options.part >= options.parts) {
-    return fail(Error::kInvalidArgument, "--part must be 0..%u for --parts %u, not %u", options.parts == 0 ? 0 : options.parts - 1,
-                options.parts, options.part);
+    return fail(Error::kInvalidArgument, "--part must be 0..%u for --parts %u, not %u",
+                options.parts == 0 ? 0 : options.parts - 1, options.parts, options.part);
   }
-  const Result<data::DataSpec> spec = data::parse_data_spec(options.data, options.partition, options.split, options.scale);
+  const Result<data::DataSpec> spec =
+      data::parse_data_spec(options.data, options.partition, options.split, options.scale);
   if (!spec) return spec.failure();
   return host::load_training_part(*spec, options.part, options.parts, options.seed);
 }
@@ -83,14 +86,16 @@ Failure run_device(const RunOptions& options) {
 
   host::FileStorageOptions storage_options;
   storage_options.capacity_bytes = options.outbox_bytes;
-  Result<std::unique_ptr<host::FileStorage>> storage = host::FileStorage::open(folder + "/outbox.journal", storage_options);
+  Result<std::unique_ptr<host::FileStorage>> storage =
+      host::FileStorage::open(folder + "/outbox.journal", storage_options);
   if (!storage) return storage.failure();
   journal::JournalOptions journal_options;
   journal_options.record_bytes_max = static_cast<uint32_t>(std::min<uint64_t>(options.outbox_bytes / 2, 1U << 30));
   Result<journal::Journal> journal = journal::Journal::open(**storage, journal_options);
   if (!journal) return Failure(journal.failure()).prefix("%s/outbox.journal", folder.c_str());
   if (journal->recovery().dropped_tail) {
-    log_line(LogLevel::kInfo, "outbox: an unfinished write at byte %llu was dropped; what was stored before it is whole",
+    log_line(LogLevel::kInfo,
+             "outbox: an unfinished write at byte %llu was dropped; what was stored before it is whole",
              static_cast<unsigned long long>(journal->recovery().dropped_offset));
   }
   Result<Outbox> outbox = Outbox::open(*journal);
@@ -103,8 +108,8 @@ Failure run_device(const RunOptions& options) {
   host::release_unused_memory();
   Result<data::Dataset> examples = load_data(options);
   if (!examples) return examples.failure();
-  log_line(LogLevel::kInfo, "%s: %u examples of %u values, %u classes", identity->name.c_str(), examples->example_count(),
-           examples->input_count(), examples->class_count());
+  log_line(LogLevel::kInfo, "%s: %u examples of %u values, %u classes", identity->name.c_str(),
+           examples->example_count(), examples->input_count(), examples->class_count());
 
   Result<std::unique_ptr<host::Entropy>> entropy = host::Entropy::create();
   if (!entropy) return entropy.failure();
@@ -134,7 +139,8 @@ Failure run_device(const RunOptions& options) {
   DeviceSession session(settings, *outbox, *examples, **link, **channel, **events, *dump, Rng((*entropy)->next_u64()));
   log_line(LogLevel::kInfo, "connecting to %s", settings.endpoint.c_str());
   RUNNEL_TRY(session.run());
-  if (session.stopped()) log_line(LogLevel::kInfo, "stopped; what is not acknowledged stays in %s/outbox.journal", folder.c_str());
+  if (session.stopped())
+    log_line(LogLevel::kInfo, "stopped; what is not acknowledged stays in %s/outbox.journal", folder.c_str());
   return Error::kOk;
 }
 

@@ -10,9 +10,9 @@ namespace runnel::device {
 
 struct RunOptions {
   std::string bundle_path;
-  std::string state_folder;              // empty: "device-state/NAME"
-  std::string coordinator;               // empty: the bundle's address
-  std::string name;                      // instead of a bundle, in plaintext mode
+  std::string state_folder;  // empty: "device-state/NAME"
+  std::string coordinator;   // empty: the bundle's address
+  std::string name;          // instead of a bundle, in plaintext mode
   bool insecure_plaintext = false;
   std::string data = "generated";
   std::string partition;
@@ -20,9 +20,9 @@ struct RunOptions {
   std::string scale;
   uint32_t part = 0;
   uint32_t parts = 1;
-  uint64_t seed = 1;                     // of the partition and the generated data; the same on all devices
-  uint64_t ram_bytes_max = 0;            // of the training arena; 0 = no limit
-  uint64_t outbox_bytes = 16ULL << 20;   // size of the outbox file (sparse: it takes what it holds)
+  uint64_t seed = 1;                    // of the partition and the generated data; the same on all devices
+  uint64_t ram_bytes_max = 0;           // of the training arena; 0 = no limit
+  uint64_t outbox_bytes = 16ULL << 20;  // size of the outbox file (sparse: it takes what it holds)
   std::string events_path;
   std::string dump_folder;
 };

@@ -25,8 +25,8 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   // The block itself need not be aligned: one more line of cache covers that.
   const size_t block_bytes = memory->total_bytes + Arena::kAlignment;
   if (arena_bytes_max_ != 0 && block_bytes > arena_bytes_max_) {
-    return fail(Error::kNoMemory, "training \"%s\" needs %zu bytes, this device grants %zu", model.spec.name.c_str(), block_bytes,
-                arena_bytes_max_);
+    return fail(Error::kNoMemory, "training \"%s\" needs %zu bytes, this device grants %zu", model.spec.name.c_str(),
+                block_bytes, arena_bytes_max_);
   }
   if (block_.size() != block_bytes) {
     block_ = {};
@@ -61,8 +61,8 @@ Result<std::optional<std::vector<uint8_t>>> TrainingTask::step() {
 Result<std::vector<uint8_t>> TrainingTask::encode() {
   std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(plan_.codec, layout_));
   wire::Update update;
-  const Result<size_t> used = codec::encode_update(plan_.codec, layout_, trainer_->update(), derive_key(plan_.seed, kRoundingPart),
-                                                   payloads, update.tensors);
+  const Result<size_t> used = codec::encode_update(plan_.codec, layout_, trainer_->update(),
+                                                   derive_key(plan_.seed, kRoundingPart), payloads, update.tensors);
   if (!used) return used.failure();
   update.run = plan_.run;
   update.device = device_;
@@ -71,7 +71,8 @@ Result<std::vector<uint8_t>> TrainingTask::encode() {
   update.model_version = plan_.model_version;
   update.sample_count = std::min(trainer_->sample_count(), wire::kSampleCountMax);
   update.mean_loss = mean_loss_ = trainer_->mean_loss();
-  for (const plan::TensorInfo& tensor : layout_.tensors) RUNNEL_ASSERT(update.tensor_names.push_back(tensor.name.view()));
+  for (const plan::TensorInfo& tensor : layout_.tensors)
+    RUNNEL_ASSERT(update.tensor_names.push_back(tensor.name.view()));
   bits_per_coordinate_ = codec::bits_per_coordinate({update.tensors.begin(), update.tensors.size()});
 
   std::vector<uint8_t> memory(*used + wire::update_overhead_bytes_max(update.tensors.size()));

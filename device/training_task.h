@@ -1,7 +1,8 @@
-// Local training as an effect: takes a plan and a model, runs SGD a minibatch at a time, gives a compressed Update message.
+// Local training as an effect: takes a plan and a model, runs SGD a minibatch at a time, gives a compressed Update
+// message.
 //
-// Memory: one arena, allocated when a model comes and kept while its size still fits; its size is known before the first
-// step. Beside it, while an update is encoded, the encoder's output. Threads: one at a time.
+// Memory: one arena, allocated when a model comes and kept while its size still fits; its size is known before the
+// first step. Beside it, while an update is encoded, the encoder's output. Threads: one at a time.
 #pragma once
 
 #include <memory>
@@ -32,11 +33,11 @@ class TrainingTask {
   Result<std::optional<std::vector<uint8_t>>> step();
 
   uint64_t sequence() const { return sequence_; }
-  const train::MemoryPlan& memory() const { return memory_; }   // REQUIRES: a start() has succeeded
+  const train::MemoryPlan& memory() const { return memory_; }  // REQUIRES: a start() has succeeded
   uint32_t parameter_count() const { return layout_.parameter_count; }
   uint32_t steps_done() const { return trainer_.has_value() ? trainer_->steps_done() : 0; }
   uint32_t steps_total() const { return trainer_.has_value() ? trainer_->steps_total() : 0; }
-  float mean_loss() const { return mean_loss_; }                // of the last finished training
+  float mean_loss() const { return mean_loss_; }  // of the last finished training
   double bits_per_coordinate() const { return bits_per_coordinate_; }
 
  private:

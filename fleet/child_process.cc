@@ -140,8 +140,9 @@ std::optional<ExitStatus> ChildProcess::reap(int flags) {
   pid_ = -1;
   if (got < 0) return ExitStatus{127, 0};
   const auto reported = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-  // The kernel's figure also covers the moment before exec, when the child was a copy of this process.
-  if (reported > parent_rss_bytes_max_) rss_bytes_max_ = std::max(rss_bytes_max_, reported);
+  // The kernel's figure also covers the moment before exec, when the child was a copy of this process; it counts only
+  // where it must come from the program itself, or where there is no other.
+  if (reported > parent_rss_bytes_max_ || rss_bytes_max_ == 0) rss_bytes_max_ = std::max(rss_bytes_max_, reported);
   return WIFSIGNALED(status) ? ExitStatus{0, WTERMSIG(status)} : ExitStatus{WEXITSTATUS(status), 0};
 }
 

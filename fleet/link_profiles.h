@@ -5,8 +5,8 @@
 //   lte-m    58-340 kbit/s, round trip 20-470 ms        (LTE-M modules as measured in the field)
 //   3g-bus   0-3 Mbit/s, swinging, with outages         (a phone on a bus)
 //   wifi     5-20 Mbit/s, 5 ms one way
-//   thin     200-600 kbit/s, 30-80 ms one way, an outage of 1-4 s every 20-40 s (the first within 5-40 s) that cuts
-//            the connection
+//   thin     200-600 kbit/s, 30-80 ms one way, an outage of 1-4 s every 8-30 s (the first within 2-15 s) that cuts the
+//            connection
 //
 // The same name and seed give the same link on every machine.
 #pragma once

@@ -28,7 +28,7 @@ struct PlanOverrides {
 };
 
 // kUnknownName or kOutOfRange, naming the option; `plan` is then half changed.
-Failure apply_overrides(const PlanOverrides& overrides, FleetPlan& plan);
+Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan);
 
 struct InitOptions {
   std::string state_folder = kDefaultStateFolder;

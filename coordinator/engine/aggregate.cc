@@ -20,8 +20,9 @@ Failure Aggregate::add(std::span<const float> update, uint32_t weight) {
   }
   for (size_t i = 0; i < update.size(); ++i) {
     if (std::abs(update[i]) <= kMagnitudeMax) continue;  // false for NaN
-    return fail(std::isfinite(update[i]) ? Error::kOutOfRange : Error::kNotFinite, "coordinate %zu is %g, its magnitude may be at most %g",
-                i, static_cast<double>(update[i]), static_cast<double>(kMagnitudeMax));
+    return fail(std::isfinite(update[i]) ? Error::kOutOfRange : Error::kNotFinite,
+                "coordinate %zu is %g, its magnitude may be at most %g", i, static_cast<double>(update[i]),
+                static_cast<double>(kMagnitudeMax));
   }
   const auto factor = static_cast<int64_t>(weight);
   // Scaling by a power of two is exact in double, and so is the rounding to the nearest integer that follows.

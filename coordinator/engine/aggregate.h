@@ -1,10 +1,9 @@
 // The weighted mean of the updates of a round, in integers: the order in which they arrive cannot change a bit of it.
 //
-// Every coordinate of an update is put on a common grid of 2^-32 and multiplied by the update's weight; the sums are 64-bit
-// integers, so adding is associative and commutative, partial sums can be merged, and an update can be taken out again.
-// With |coordinate| <= 128 and a total weight of at most 2^24 a sum stays below 2^63. The grid is finer than the spacing of
-// fp32 weights above 2^-9.
-// Memory: 8 bytes a parameter, whatever the number of updates.
+// Every coordinate of an update is put on a common grid of 2^-32 and multiplied by the update's weight; the sums are
+// 64-bit integers, so adding is associative and commutative, partial sums can be merged, and an update can be taken out
+// again. With |coordinate| <= 128 and a total weight of at most 2^24 a sum stays below 2^63. The grid is finer than the
+// spacing of fp32 weights above 2^-9. Memory: 8 bytes a parameter, whatever the number of updates.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +21,8 @@ class Aggregate {
 
   explicit Aggregate(size_t parameter_count) : sums_(parameter_count) {}
 
-  // Adds one update (length parameter_count) with its weight. On failure nothing changed: kShape, kNotFinite or kOutOfRange
-  // with the coordinate's index, kLimit when the total weight would exceed kWeightMax.
+  // Adds one update (length parameter_count) with its weight. On failure nothing changed: kShape, kNotFinite or
+  // kOutOfRange with the coordinate's index, kLimit when the total weight would exceed kWeightMax.
   Failure add(std::span<const float> update, uint32_t weight);
 
   // Adds the sums of another aggregate of the same length. kShape or kLimit, and unchanged.

@@ -13,7 +13,8 @@ constexpr uint64_t kDevicePart = 0xD0;
 
 }  // namespace
 
-std::vector<std::string> select_cohort(std::vector<std::string> candidates, size_t count, uint64_t seed, uint32_t round) {
+std::vector<std::string> select_cohort(std::vector<std::string> candidates, size_t count, uint64_t seed,
+                                       uint32_t round) {
   std::sort(candidates.begin(), candidates.end());
   if (candidates.size() <= count) return candidates;
   Rng rng(derive_key(seed, kCohortPart, round));

@@ -11,11 +11,16 @@ constexpr size_t kEventsMax = 4096;  // beyond it the oldest go: events are for 
 
 const char* device_activity_name(DeviceActivity activity) {
   switch (activity) {
-    case DeviceActivity::kOnline: return "online";
-    case DeviceActivity::kTraining: return "training";
-    case DeviceActivity::kUploading: return "uploading";
-    case DeviceActivity::kWaiting: return "waiting";
-    case DeviceActivity::kOffline: return "offline";
+    case DeviceActivity::kOnline:
+      return "online";
+    case DeviceActivity::kTraining:
+      return "training";
+    case DeviceActivity::kUploading:
+      return "uploading";
+    case DeviceActivity::kWaiting:
+      return "waiting";
+    case DeviceActivity::kOffline:
+      return "offline";
   }
   return "unknown";
 }
@@ -86,7 +91,8 @@ CoordinatorEngine::Session* CoordinatorEngine::session_of(const std::string& dev
 }
 
 size_t CoordinatorEngine::told_count() const {
-  return static_cast<size_t>(std::count_if(sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second.told_finished; }));
+  return static_cast<size_t>(
+      std::count_if(sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second.told_finished; }));
 }
 
 bool CoordinatorEngine::everyone_told() const {
@@ -129,7 +135,8 @@ void CoordinatorEngine::handle_frame(Instant now, SessionId id, ByteView bytes) 
   Result<wire::Message> message = wire::decode_frame(bytes);
   if (!message) {
     drop_frame(session, message.failure().text());
-    if (message.error() != Error::kUnsupported) refuse(id, session, wire::Reason::kMalformed, message.failure().text(), 0, 60'000);
+    if (message.error() != Error::kUnsupported)
+      refuse(id, session, wire::Reason::kMalformed, message.failure().text(), 0, 60'000);
     return;
   }
   if (!session.welcomed && !std::holds_alternative<wire::Hello>(*message)) {
@@ -157,8 +164,9 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   }
   if (hello.protocol_min > wire::kProtocolMax || hello.protocol_max < wire::kProtocolMin) {
     refuse(id, session, wire::Reason::kVersion,
-           "the device speaks protocol " + std::to_string(hello.protocol_min) + " to " + std::to_string(hello.protocol_max) +
-               ", this coordinator " + std::to_string(wire::kProtocolMin) + " to " + std::to_string(wire::kProtocolMax));
+           "the device speaks protocol " + std::to_string(hello.protocol_min) + " to " +
+               std::to_string(hello.protocol_max) + ", this coordinator " + std::to_string(wire::kProtocolMin) +
+               " to " + std::to_string(wire::kProtocolMax));
     session.close_after = true;
     return;
   }
@@ -195,12 +203,14 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
       make_ready(id, session);
       return;
     }
-    refuse(id, session, wire::Reason::kUnknownModel, "model version " + std::to_string(request.model_version) + " is not kept", 0, 1);
+    refuse(id, session, wire::Reason::kUnknownModel,
+           "model version " + std::to_string(request.model_version) + " is not kept", 0, 1);
     return;
   }
   if (request.bytes == 0 || !range_within(request.offset, request.bytes, model_message_.size())) {
-    const std::string why = "ModelRequest of [" + std::to_string(request.offset) + ", +" + std::to_string(request.bytes) +
-                            ") of a model of " + std::to_string(model_message_.size()) + " bytes";
+    const std::string why = "ModelRequest of [" + std::to_string(request.offset) + ", +" +
+                            std::to_string(request.bytes) + ") of a model of " + std::to_string(model_message_.size()) +
+                            " bytes";
     drop_frame(session, why);
     refuse(id, session, wire::Reason::kMalformed, why, 0, 60'000);
     return;
@@ -231,7 +241,7 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   }
   const Result<uint64_t> received = uploads_.offer(session.device, offer, now);
   if (!received) {
-    const bool busy = received.error() == Error::kBusy;
+    const bool busy = received.error() == Error::kBusy || received.error() == Error::kNoMemory;
     refuse(id, session, busy ? wire::Reason::kBusy : wire::Reason::kLimit, received.failure().text(), offer.sequence,
            busy ? options_.busy_retry_ms : 0);
     return;
@@ -266,7 +276,8 @@ void CoordinatorEngine::finish_upload(Instant now, SessionId id, Session& sessio
     return;
   }
   if (!*complete) return;
-  if (const auto bad = rounds_.handle_update(now, session.device, sequence, uploads_.bytes(session.device)); bad.has_value()) {
+  if (const auto bad = rounds_.handle_update(now, session.device, sequence, uploads_.bytes(session.device));
+      bad.has_value()) {
     uploads_.forget(session.device);
     session.ack_due.reset();
     refuse(id, session, bad->reason, bad->detail, sequence);
@@ -278,10 +289,12 @@ void CoordinatorEngine::on(Instant, SessionId id, Session& session, const wire::
   make_ready(id, session);
 }
 void CoordinatorEngine::on(Instant, SessionId, Session&, const wire::Pong&) {}
-void CoordinatorEngine::on(Instant now, SessionId id, Session&, const wire::Bye&) { handle_unreachable(now, id); }
+void CoordinatorEngine::on(Instant now, SessionId id, Session&, const wire::Bye&) {
+  handle_unreachable(now, id);
+}
 
-void CoordinatorEngine::refuse(SessionId id, Session& session, wire::Reason reason, std::string detail, uint64_t sequence,
-                               uint32_t retry_after_ms) {
+void CoordinatorEngine::refuse(SessionId id, Session& session, wire::Reason reason, std::string detail,
+                               uint64_t sequence, uint32_t retry_after_ms) {
   if (sequence != 0 && retry_after_ms == 0) ++counters_.updates_refused;
   if (retry_after_ms == 0) {
     add_event(Warning{(session.device.empty() ? std::string("an unknown device") : session.device) + " was refused (" +
@@ -321,7 +334,8 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
     for (auto& [id, session] : sessions_) {
       if (session.model.next >= session.model.end) continue;
       session.model = {};
-      refuse(id, session, wire::Reason::kUnknownModel, "round " + std::to_string(closed->result.round) + " is closed", 0, 1);
+      refuse(id, session, wire::Reason::kUnknownModel, "round " + std::to_string(closed->result.round) + " is closed",
+             0, 1);
     }
     for (const std::string& device : closed->missing) {
       SessionId id = 0;
@@ -329,7 +343,8 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
       if (session == nullptr || !session->reachable) {
         rounds_.handle_device(now, device, false);  // until it says hello again
       } else if (const uint64_t sequence = uploads_.sequence(device); sequence != 0) {
-        refuse(id, *session, wire::Reason::kRoundClosed, "round " + std::to_string(closed->result.round) + " is closed", sequence);
+        refuse(id, *session, wire::Reason::kRoundClosed, "round " + std::to_string(closed->result.round) + " is closed",
+               sequence);
       }
       uploads_.forget(device);
     }

@@ -1,10 +1,12 @@
-// The coordinator's side of the protocol as a pure state machine: sessions and frames on one side, the rounds on the other.
+// The coordinator's side of the protocol as a pure state machine: sessions and frames on one side, the rounds on the
+// other.
 //
-// Use: call a handle_*, then poll_frame() until it says nothing; once no input is waiting, poll_store() and carry it out
-// (so that updates which arrived together are made durable together); then sleep until next_timeout() or the next input.
-// Order of outputs: an acknowledgement is polled only after the transaction that makes its update durable succeeded.
-// Memory: a few hundred bytes a session, the parts of uploads within options' bound, and what RoundEngine holds.
-// Threads: one at a time. Trust: a session's device name is what the secure channel vouched for; its frames may hold anything.
+// Use: call a handle_*, then poll_frame() until it says nothing; once no input is waiting, poll_store() and carry it
+// out (so that updates which arrived together are made durable together); then sleep until next_timeout() or the next
+// input. Order of outputs: an acknowledgement is polled only after the transaction that makes its update durable
+// succeeded. Memory: a few hundred bytes a session, the parts of uploads within options' bound, and what RoundEngine
+// holds. Threads: one at a time. Trust: a session's device name is what the secure channel vouched for; its frames may
+// hold anything.
 #pragma once
 
 #include <deque>
@@ -26,12 +28,12 @@ struct CoordinatorOptions {
   RoundOptions round;
   plan::ModelSpec model;
   std::string software;
-  uint32_t chunk_bytes = 4096;               // an update's chunk; smaller loses less with a link, larger has less overhead
-  uint32_t window_bytes = 32 * 1024;         // update bytes a device may have under way
+  uint32_t chunk_bytes = 4096;        // an update's chunk; smaller loses less with a link, larger has less overhead
+  uint32_t window_bytes = 32 * 1024;  // update bytes a device may have under way
   uint32_t model_chunk_bytes = 8192;
-  uint32_t ping_after_ms = 300'000;          // silence after which a device asks for a sign of life; 0 = never
-  uint64_t uploads_bytes_max = 256ULL << 20; // of all unfinished uploads together
-  uint64_t update_bytes_max = 64ULL << 20;   // of one update
+  uint32_t ping_after_ms = 300'000;           // silence after which a device asks for a sign of life; 0 = never
+  uint64_t uploads_bytes_max = 256ULL << 20;  // of all unfinished uploads together
+  uint64_t update_bytes_max = 64ULL << 20;    // of one update
   size_t sessions_max = 65536;
   uint32_t busy_retry_ms = 5000;
 };
@@ -52,17 +54,18 @@ using Event = std::variant<DeviceChange, Warning, RoundResult>;
 
 struct Counters {
   uint64_t frames_in = 0;
-  uint64_t frames_dropped = 0;     // malformed, or not allowed in the session's state
+  uint64_t frames_dropped = 0;  // malformed, or not allowed in the session's state
   uint64_t updates_accepted = 0;
   uint64_t updates_refused = 0;
-  uint64_t updates_repeated = 0;   // acknowledged again without counting again
+  uint64_t updates_repeated = 0;  // acknowledged again without counting again
 };
 
 class CoordinatorEngine {
  public:
   CoordinatorEngine(const CoordinatorOptions& options, RoundEngine rounds);
 
-  // A session stands. `device` is the authenticated name; empty when the link is not secured, and Hello's name is believed.
+  // A session stands. `device` is the authenticated name; empty when the link is not secured, and Hello's name is
+  // believed.
   void handle_session_opened(Instant now, SessionId session, const std::string& device);
   void handle_session_closed(Instant now, SessionId session);
   // A frame could not be delivered: the device is away for now; its session may come back.
@@ -73,10 +76,10 @@ class CoordinatorEngine {
 
   struct OutgoingFrame {
     SessionId session;
-    ByteView bytes;                // valid until the next call of the engine
+    ByteView bytes;  // valid until the next call of the engine
   };
   std::optional<OutgoingFrame> poll_frame(Instant now);
-  std::optional<SessionId> poll_close();          // a session that is to be ended
+  std::optional<SessionId> poll_close();  // a session that is to be ended
   StoreRequest* poll_store(Instant now) { return rounds_.poll_store(now); }
   std::optional<Event> poll_event();
   Instant next_timeout() const { return rounds_.next_timeout(); }
@@ -97,15 +100,15 @@ class CoordinatorEngine {
     uint64_t end = 0;
   };
   struct Session {
-    std::string device;            // empty until authenticated or believed
+    std::string device;  // empty until authenticated or believed
     bool welcomed = false;
     bool reachable = true;
-    bool queued = false;           // in ready_
+    bool queued = false;  // in ready_
     bool welcome_due = false;
     bool plan_due = false;
     bool bye_due = false;
     bool told_finished = false;
-    bool close_after = false;      // once its last frame is out
+    bool close_after = false;  // once its last frame is out
     std::optional<uint64_t> pong_due;
     std::optional<wire::UpdateAck> ack_due;
     std::optional<wire::Refusal> refusal_due;
@@ -143,7 +146,7 @@ class CoordinatorEngine {
   wire::FrameBuilder builder_;
   std::unordered_map<SessionId, Session> sessions_;
   std::map<std::string, SessionId> session_by_device_;
-  std::deque<SessionId> ready_;          // sessions with something to send, each at most once
+  std::deque<SessionId> ready_;  // sessions with something to send, each at most once
   std::deque<SessionId> closing_;
   std::deque<Event> events_;
   std::vector<uint8_t> model_memory_;

@@ -9,15 +9,22 @@
 namespace runnel::coordinator {
 namespace {
 
-Rejection reject(wire::Reason reason, std::string detail) { return {reason, std::move(detail)}; }
+Rejection reject(wire::Reason reason, std::string detail) {
+  return {reason, std::move(detail)};
+}
 
 wire::Reason reason_of(Error error) {
   switch (error) {
-    case Error::kShape: return wire::Reason::kShape;
-    case Error::kNotFinite: return wire::Reason::kNotFinite;
-    case Error::kLimit: return wire::Reason::kLimit;
-    case Error::kUnsupported: return wire::Reason::kCodec;
-    default: return wire::Reason::kMalformed;
+    case Error::kShape:
+      return wire::Reason::kShape;
+    case Error::kNotFinite:
+      return wire::Reason::kNotFinite;
+    case Error::kLimit:
+      return wire::Reason::kLimit;
+    case Error::kUnsupported:
+      return wire::Reason::kCodec;
+    default:
+      return wire::Reason::kMalformed;
   }
 }
 
@@ -45,8 +52,8 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot,
 Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot snapshot,
                                         std::unordered_map<std::string, uint64_t> last_accepted, Instant now) {
   if (snapshot.model.parameters.size() != options.layout.parameter_count) {
-    return fail(Error::kCorrupt, "the stored model has %zu parameters, its description %u", snapshot.model.parameters.size(),
-                options.layout.parameter_count);
+    return fail(Error::kCorrupt, "the stored model has %zu parameters, its description %u",
+                snapshot.model.parameters.size(), options.layout.parameter_count);
   }
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
@@ -123,21 +130,27 @@ std::optional<Rejection> RoundEngine::check_offer(const std::string& device, con
 }
 
 // Checks an update in full and adds it to the sums. Nothing changed if it is rejected.
-std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t sequence, ByteView blob, UpdateRecord& record) {
+std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t sequence, ByteView blob,
+                                          UpdateRecord& record) {
   wire::Update update;
-  if (const Failure bad = wire::decode_update(blob, update); !bad.ok()) return reject(reason_of(bad.error()), bad.text());
+  if (const Failure bad = wire::decode_update(blob, update); !bad.ok())
+    return reject(reason_of(bad.error()), bad.text());
   if (update.device != device) return reject(wire::Reason::kIdentity, "the update names another device");
-  if (update.sequence != sequence) return reject(wire::Reason::kMalformed, "the update's sequence is not the one offered");
+  if (update.sequence != sequence)
+    return reject(wire::Reason::kMalformed, "the update's sequence is not the one offered");
   if (update.run != options_.run) return reject(wire::Reason::kUnknownRun, "the update is of another run");
-  if (update.round != round_.round) return reject(wire::Reason::kMalformed, "the update's round is not the one offered");
+  if (update.round != round_.round)
+    return reject(wire::Reason::kMalformed, "the update's round is not the one offered");
   if (update.model_version != round_.base_version) {
-    return reject(wire::Reason::kUnknownModel, "the update is against model version " + std::to_string(update.model_version));
+    return reject(wire::Reason::kUnknownModel,
+                  "the update is against model version " + std::to_string(update.model_version));
   }
   const std::span<const plan::EncodedTensor> tensors(update.tensors.begin(), update.tensors.size());
   if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
     return reject(reason_of(bad.error()), bad.text());
   }
-  if (const Failure bad = sums_.add(scratch_, update.sample_count); !bad.ok()) return reject(reason_of(bad.error()), bad.text());
+  if (const Failure bad = sums_.add(scratch_, update.sample_count); !bad.ok())
+    return reject(reason_of(bad.error()), bad.text());
 
   record.round = update.round;
   record.device = device;
@@ -155,7 +168,8 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t se
   return std::nullopt;
 }
 
-std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob) {
+std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::string& device, uint64_t sequence,
+                                                    ByteView blob) {
   wire::UpdateOffer offer;
   offer.run = options_.run;
   offer.round = round_.round;
@@ -225,8 +239,10 @@ void RoundEngine::prepare_close(Instant now) {
 // The deadline has passed without a quorum: what has arrived is kept, others are asked too, and the wait starts again.
 void RoundEngine::extend(Instant now) {
   std::vector<std::string> candidates;
-  std::set_difference(selectable_.begin(), selectable_.end(), selected_.begin(), selected_.end(), std::back_inserter(candidates));
-  extension_ = select_cohort(std::move(candidates), target_count() - accepted_.size(), options_.plan.seed, round_.round);
+  std::set_difference(selectable_.begin(), selectable_.end(), selected_.begin(), selected_.end(),
+                      std::back_inserter(candidates));
+  extension_ =
+      select_cohort(std::move(candidates), target_count() - accepted_.size(), options_.plan.seed, round_.round);
   warnings_.push_back("round " + std::to_string(round_.round) + ": " + std::to_string(accepted_.size()) + " of " +
                       std::to_string(options_.plan.quorum) + " updates at the deadline; extended, with " +
                       std::to_string(extension_.size()) + " more devices");
@@ -273,7 +289,8 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
     rounds_closed_ = close->result.round;
     model_ = close->result.model;
     Closed closed{std::move(close->result), {}};
-    std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(), std::back_inserter(closed.missing));
+    std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(),
+                        std::back_inserter(closed.missing));
     newly_closed_.push_back(std::move(closed));
     sums_.reset();
     loss_of_.clear();
@@ -285,8 +302,14 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
   consider(now);
 }
 
-std::optional<RoundEngine::Accepted> RoundEngine::poll_accepted() { return take_first(newly_accepted_); }
-std::optional<RoundEngine::Closed> RoundEngine::poll_closed() { return take_first(newly_closed_); }
-std::optional<std::string> RoundEngine::poll_warning() { return take_first(warnings_); }
+std::optional<RoundEngine::Accepted> RoundEngine::poll_accepted() {
+  return take_first(newly_accepted_);
+}
+std::optional<RoundEngine::Closed> RoundEngine::poll_closed() {
+  return take_first(newly_closed_);
+}
+std::optional<std::string> RoundEngine::poll_warning() {
+  return take_first(warnings_);
+}
 
 }  // namespace runnel::coordinator

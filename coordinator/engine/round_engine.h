@@ -64,18 +64,19 @@ class RoundEngine {
   // A device that can be selected from now on, or no longer.
   void handle_device(Instant now, const std::string& name, bool selectable);
 
-  // Whether an offered update could count: nullopt if so; a rejection otherwise. An update that counts already is neither:
-  // is_accepted() says so first.
+  // Whether an offered update could count: nullopt if so; a rejection otherwise. An update that counts already is
+  // neither: is_accepted() says so first.
   std::optional<Rejection> check_offer(const std::string& device, const wire::UpdateOffer& offer) const;
 
-  // A whole Update message. On success it waits for the disk; its device is acknowledged by taking it from poll_accepted().
+  // A whole Update message. On success it waits for the disk; its device is acknowledged by taking it from
+  // poll_accepted().
   std::optional<Rejection> handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob);
 
   void handle_timeout(Instant now);
   Instant next_timeout() const { return timers_.next_timeout(); }
 
-  // The next transaction, or nullptr when there is none or one is under way. The caller may set the times in it; it stays
-  // valid until handle_stored().
+  // The next transaction, or nullptr when there is none or one is under way. The caller may set the times in it; it
+  // stays valid until handle_stored().
   StoreRequest* poll_store(Instant now);
   void handle_stored(Instant now, const Failure& failure);
 
@@ -97,7 +98,7 @@ class RoundEngine {
   Phase phase() const { return phase_; }
   uint32_t round() const { return round_.round; }
   uint32_t rounds_closed() const { return rounds_closed_; }
-  const ModelRecord& model() const { return model_; }   // the newest version: what the open round starts from
+  const ModelRecord& model() const { return model_; }  // the newest version: what the open round starts from
   bool is_accepted(const std::string& device, uint64_t sequence) const { return last_sequence(device) == sequence; }
   // Of the newest durable update of that device; 0 when there is none.
   uint64_t last_sequence(const std::string& device) const;
@@ -130,17 +131,18 @@ class RoundEngine {
   Instant deadline_ = kNever;
   std::set<std::string> selectable_;
   std::set<std::string> selected_;
-  std::set<std::string> accepted_;           // in the sums; on disk unless still in waiting_
+  std::set<std::string> accepted_;                           // in the sums; on disk unless still in waiting_
   std::unordered_map<std::string, uint64_t> last_accepted_;  // durable ones, over all rounds
   Aggregate sums_;
   std::vector<float> scratch_;
-  std::unordered_map<std::string, double> loss_of_;  // weighted, by device: summed in name order so that it is reproducible
+  std::unordered_map<std::string, double>
+      loss_of_;  // weighted, by device: summed in name order so that it is reproducible
   uint64_t coordinates_ = 0;
   uint64_t payload_bytes_ = 0;
 
-  std::vector<UpdateRecord> waiting_;        // accepted, not yet handed to the disk
+  std::vector<UpdateRecord> waiting_;  // accepted, not yet handed to the disk
   std::vector<std::string> extension_;
-  std::optional<StoreRequest> in_flight_;    // handed out, or to be tried again
+  std::optional<StoreRequest> in_flight_;  // handed out, or to be tried again
   bool in_flight_out_ = false;
   bool plans_changed_ = false;
   std::vector<Accepted> newly_accepted_;

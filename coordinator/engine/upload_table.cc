@@ -6,8 +6,8 @@ namespace runnel::coordinator {
 
 Result<uint64_t> UploadTable::offer(const std::string& device, const wire::UpdateOffer& offer, Instant now) {
   if (offer.total_bytes > update_bytes_max_) {
-    return fail(Error::kLimit, "an update of %llu bytes, the limit is %llu", static_cast<unsigned long long>(offer.total_bytes),
-                static_cast<unsigned long long>(update_bytes_max_));
+    return fail(Error::kLimit, "an update of %llu bytes, the limit is %llu",
+                static_cast<unsigned long long>(offer.total_bytes), static_cast<unsigned long long>(update_bytes_max_));
   }
   if (const auto found = uploads_.find(device); found != uploads_.end()) {
     Upload& upload = found->second;
@@ -36,7 +36,8 @@ Result<uint64_t> UploadTable::offer(const std::string& device, const wire::Updat
 Result<uint64_t> UploadTable::add(const std::string& device, const wire::UpdateChunk& chunk, Instant now) {
   const auto found = uploads_.find(device);
   if (found == uploads_.end() || found->second.offer.sequence != chunk.sequence) {
-    return fail(Error::kNotFound, "a chunk of update %llu, which was not offered", static_cast<unsigned long long>(chunk.sequence));
+    return fail(Error::kNotFound, "a chunk of update %llu, which was not offered",
+                static_cast<unsigned long long>(chunk.sequence));
   }
   found->second.touched = now;
   RUNNEL_TRY(found->second.bytes.add(chunk.offset, chunk.payload));
@@ -54,7 +55,9 @@ Result<bool> UploadTable::complete(const std::string& device) const {
   return true;
 }
 
-ByteView UploadTable::bytes(const std::string& device) const { return uploads_.at(device).bytes.bytes(); }
+ByteView UploadTable::bytes(const std::string& device) const {
+  return uploads_.at(device).bytes.bytes();
+}
 
 uint64_t UploadTable::sequence(const std::string& device) const {
   const auto found = uploads_.find(device);

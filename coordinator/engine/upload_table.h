@@ -1,7 +1,8 @@
 // Updates on their way in: at most one a device, and a bounded number of bytes for all of them.
 //
 // A part that was received stays here when its device loses the link, so that the upload goes on where it stopped.
-// When there is no room, the part that has been silent longest gives way; its device then starts again from the beginning.
+// When there is no room, the part that has been silent longest gives way; its device then starts again from the
+// beginning.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,15 @@ namespace runnel::coordinator {
 class UploadTable {
  public:
   // `bytes_max` for all parts together, `update_bytes_max` for one.
-  UploadTable(uint64_t bytes_max, uint64_t update_bytes_max) : bytes_max_(bytes_max), update_bytes_max_(update_bytes_max) {}
+  UploadTable(uint64_t bytes_max, uint64_t update_bytes_max)
+      : bytes_max_(bytes_max), update_bytes_max_(update_bytes_max) {}
 
   // Begins, or finds again, the upload that the offer announces; gives the contiguous bytes received so far.
   // kLimit when the update is too large; kBusy when others that are active hold all the room.
   Result<uint64_t> offer(const std::string& device, const wire::UpdateOffer& offer, Instant now);
 
-  // Takes a chunk and gives the contiguous bytes received. kNotFound without an offer of that sequence; kOutOfRange for a gap.
+  // Takes a chunk and gives the contiguous bytes received. kNotFound without an offer of that sequence; kOutOfRange for
+  // a gap.
   Result<uint64_t> add(const std::string& device, const wire::UpdateChunk& chunk, Instant now);
 
   // True once every byte is there and the checksum holds. kChecksum if all bytes are there and it does not.

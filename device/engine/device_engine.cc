@@ -17,15 +17,24 @@ using Kind = Notice::Kind;
 
 const char* device_state_name(DeviceState state) {
   switch (state) {
-    case DeviceState::kOffline: return "offline";
-    case DeviceState::kConnecting: return "connecting";
-    case DeviceState::kGreeting: return "online";
-    case DeviceState::kWaiting: return "waiting";
-    case DeviceState::kDownloading: return "downloading";
-    case DeviceState::kTraining: return "training";
-    case DeviceState::kUploading: return "uploading";
-    case DeviceState::kFinished: return "done";
-    case DeviceState::kRefused: return "refused";
+    case DeviceState::kOffline:
+      return "offline";
+    case DeviceState::kConnecting:
+      return "connecting";
+    case DeviceState::kGreeting:
+      return "online";
+    case DeviceState::kWaiting:
+      return "waiting";
+    case DeviceState::kDownloading:
+      return "downloading";
+    case DeviceState::kTraining:
+      return "training";
+    case DeviceState::kUploading:
+      return "uploading";
+    case DeviceState::kFinished:
+      return "done";
+    case DeviceState::kRefused:
+      return "refused";
   }
   return "unknown";
 }
@@ -65,7 +74,8 @@ void DeviceEngine::handle_link_down(Instant now, const char* why) {
   Duration pause = options_.reconnect_after_min;
   for (uint32_t i = 0; i < failed_attempts_ && pause < options_.reconnect_after_max; ++i) pause *= 2;
   pause = std::min(pause, options_.reconnect_after_max);
-  const auto jittered = pause / 2 + Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(pause.count()) / 2 + 1)));
+  const auto jittered =
+      pause / 2 + Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(pause.count()) / 2 + 1)));
   ++failed_attempts_;
   timers_.set(Timer::kReconnect, now + jittered);
   notice(Kind::kLink, "link down (%s), next attempt in %lld ms", why, static_cast<long long>(to_ms(jittered)));
@@ -133,7 +143,8 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
   }
   if (welcome.protocol < wire::kProtocolMin || welcome.protocol > wire::kProtocolMax) {
     refused_ = true;
-    last_refusal_ = "the coordinator chose protocol " + std::to_string(welcome.protocol) + ", which this build does not speak";
+    last_refusal_ =
+        "the coordinator chose protocol " + std::to_string(welcome.protocol) + ", which this build does not speak";
     disconnect_wanted_ = true;
     return;
   }
@@ -160,7 +171,8 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
   if (plan_.has_value() && plan_->plan.run == plan.run && plan_->plan.round == plan.round) return;  // said again
   if (message.model_bytes > options_.model_bytes_max) {
     notice(Kind::kPlan, "round %u refused: its model of %llu bytes is above this device's limit of %llu", plan.round,
-           static_cast<unsigned long long>(message.model_bytes), static_cast<unsigned long long>(options_.model_bytes_max));
+           static_cast<unsigned long long>(message.model_bytes),
+           static_cast<unsigned long long>(options_.model_bytes_max));
     return;
   }
   if (training_ != Training::kIdle || !unsaved_update_.empty()) {
@@ -174,7 +186,8 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
 }
 
 bool DeviceEngine::holds_model() const {
-  return plan_.has_value() && model_.complete() && model_run_ == plan_->plan.run && model_version_ == plan_->plan.model_version;
+  return plan_.has_value() && model_.complete() && model_run_ == plan_->plan.run &&
+         model_version_ == plan_->plan.model_version;
 }
 
 void DeviceEngine::begin_plan(Instant now) {
@@ -238,7 +251,8 @@ void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
   }
   if (ack.received_bytes > outbox_.newest()->total_bytes) {
     notice(Kind::kBadFrame, "a frame from the coordinator was dropped: UpdateAck of %llu bytes, the update has %llu",
-           static_cast<unsigned long long>(ack.received_bytes), static_cast<unsigned long long>(outbox_.newest()->total_bytes));
+           static_cast<unsigned long long>(ack.received_bytes),
+           static_cast<unsigned long long>(outbox_.newest()->total_bytes));
     return;
   }
   upload_acked_bytes_ = ack.received_bytes;
@@ -274,12 +288,15 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
     timers_.set(Timer::kOffer, now + std::max<Duration>(kOfferRetryMin, milliseconds(refusal.retry_after_ms)));
     return;
   }
-  notice(Kind::kUpdateRefused, "update %llu of round %u was refused: %s: %.*s", static_cast<unsigned long long>(refusal.sequence),
-         outbox_.newest()->round, wire::reason_name(refusal.reason), static_cast<int>(detail.size()), detail.data());
+  notice(Kind::kUpdateRefused, "update %llu of round %u was refused: %s: %.*s",
+         static_cast<unsigned long long>(refusal.sequence), outbox_.newest()->round, wire::reason_name(refusal.reason),
+         static_cast<int>(detail.size()), detail.data());
   settle_update(now);
 }
 
-void DeviceEngine::on(Instant, const wire::Ping& ping) { pong_wanted_ = ping.nonce; }
+void DeviceEngine::on(Instant, const wire::Ping& ping) {
+  pong_wanted_ = ping.nonce;
+}
 void DeviceEngine::on(Instant, const wire::Pong&) {}
 
 void DeviceEngine::on(Instant now, const wire::Bye& bye) {
@@ -331,14 +348,15 @@ void DeviceEngine::store_update(Instant now) {
   const uint32_t replaced_round = replaces ? outbox_.newest()->round : 0;
   if (const Failure bad = outbox_.store(plan.run, plan.round, training_sequence_, unsaved_update_); !bad.ok()) {
     // Kept in memory and tried again: a full disk costs nothing as long as the power holds.
-    notice(Kind::kStorage, "the update of round %u could not be stored (%s), trying again in %lld ms", plan.round, bad.text(),
-           static_cast<long long>(to_ms(options_.store_retry_after)));
+    notice(Kind::kStorage, "the update of round %u could not be stored (%s), trying again in %lld ms", plan.round,
+           bad.text(), static_cast<long long>(to_ms(options_.store_retry_after)));
     timers_.set(Timer::kStore, now + options_.store_retry_after);
     return;
   }
-  notice(Kind::kUpdateStored, "update %llu of round %u stored, %zu bytes", static_cast<unsigned long long>(training_sequence_),
-         plan.round, unsaved_update_.size());
-  if (replaces) notice(Kind::kUpdateRefused, "the update of round %u was replaced before the coordinator had it", replaced_round);
+  notice(Kind::kUpdateStored, "update %llu of round %u stored, %zu bytes",
+         static_cast<unsigned long long>(training_sequence_), plan.round, unsaved_update_.size());
+  if (replaces)
+    notice(Kind::kUpdateRefused, "the update of round %u was replaced before the coordinator had it", replaced_round);
   unsaved_update_ = {};
   plan_.reset();
   upload_ = Upload::kIdle;
@@ -369,7 +387,9 @@ void DeviceEngine::begin_upload() {
 
 // --- outputs ---
 
-std::optional<Action> DeviceEngine::send(const wire::Message& message) { return Action(SendFrame{builder_.build(message)}); }
+std::optional<Action> DeviceEngine::send(const wire::Message& message) {
+  return Action(SendFrame{builder_.build(message)});
+}
 
 std::optional<Action> DeviceEngine::poll_action(Instant now) {
   if (stop_training_wanted_) {
@@ -431,8 +451,8 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     if (bytes > 0 && in_flight + bytes <= window_bytes_) {
       const MutableByteView chunk(chunk_.data(), static_cast<size_t>(bytes));
       if (const Failure bad = outbox_.read(upload_sent_bytes_, chunk); !bad.ok()) {
-        notice(Kind::kStorage, "update %llu cannot be read back: %s", static_cast<unsigned long long>(outbox_.newest()->sequence),
-               bad.text());
+        notice(Kind::kStorage, "update %llu cannot be read back: %s",
+               static_cast<unsigned long long>(outbox_.newest()->sequence), bad.text());
         upload_ = Upload::kIdle;
         timers_.set(Timer::kOffer, now + options_.store_retry_after);
         return std::nullopt;
@@ -448,7 +468,8 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
       model_requested_bytes_ < model_.total_bytes() &&
       model_requested_bytes_ - model_.received_bytes() <= options_.model_window_bytes / 2) {
     const uint64_t offset = model_requested_bytes_;
-    const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(options_.model_window_bytes, model_.total_bytes() - offset));
+    const auto bytes =
+        static_cast<uint32_t>(std::min<uint64_t>(options_.model_window_bytes, model_.total_bytes() - offset));
     model_requested_bytes_ += bytes;
     expect_reply(now);
     return send(wire::ModelRequest{plan_->plan.run, plan_->plan.model_version, offset, bytes});

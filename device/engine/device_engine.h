@@ -1,10 +1,11 @@
-// The device's side of the protocol as a pure state machine: greet, fetch the plan and the model, have it trained, keep the
-// update safe, upload it until the coordinator says that it is durable, go on where it stopped.
+// The device's side of the protocol as a pure state machine: greet, fetch the plan and the model, have it trained, keep
+// the update safe, upload it until the coordinator says that it is durable, go on where it stopped.
 //
 // Use: call a handle_*, then poll_action() until it says nothing, then sleep until next_timeout() or the next input.
 // Order of outputs: an update is in the outbox, durably, before the first frame that offers it.
 // Memory: the model as received and one chunk; both sized by the coordinator's announcements within options' limits.
-// Time: passed in. Threads: one at a time. Trust: frames may hold anything; they change nothing unless they make sense now.
+// Time: passed in. Threads: one at a time. Trust: frames may hold anything; they change nothing unless they make sense
+// now.
 #pragma once
 
 #include <array>
@@ -23,27 +24,28 @@
 namespace runnel::device {
 
 struct DeviceOptions {
-  FixedString<wire::kNameBytesMax> name;          // as in the certificate
+  FixedString<wire::kNameBytesMax> name;  // as in the certificate
   FixedString<63> software;
-  Duration reconnect_after_min = milliseconds(500);  // first pause after a lost link; doubles up to the maximum, with jitter
+  Duration reconnect_after_min =
+      milliseconds(500);  // first pause after a lost link; doubles up to the maximum, with jitter
   Duration reconnect_after_max = seconds(60);
-  Duration connect_timeout = seconds(90);         // connection and secure session, handshake retransmissions included
-  Duration reply_timeout = seconds(60);           // silence while something is owed to us, before the link counts as dead
-  Duration store_retry_after = seconds(5);        // pause before storing an update again when the disk refused it
-  uint32_t model_window_bytes = 64 * 1024;        // model bytes asked for at a time
-  uint64_t model_bytes_max = 64ULL << 20;         // largest Model message that is accepted
+  Duration connect_timeout = seconds(90);   // connection and secure session, handshake retransmissions included
+  Duration reply_timeout = seconds(60);     // silence while something is owed to us, before the link counts as dead
+  Duration store_retry_after = seconds(5);  // pause before storing an update again when the disk refused it
+  uint32_t model_window_bytes = 64 * 1024;  // model bytes asked for at a time
+  uint64_t model_bytes_max = 64ULL << 20;   // largest Model message that is accepted
 };
 
 enum class DeviceState : uint8_t {
-  kOffline,       // no link; waiting to try again
-  kConnecting,    // link or secure session not there yet
-  kGreeting,      // Hello sent
-  kWaiting,       // nothing to do until the coordinator has a plan for us
+  kOffline,     // no link; waiting to try again
+  kConnecting,  // link or secure session not there yet
+  kGreeting,    // Hello sent
+  kWaiting,     // nothing to do until the coordinator has a plan for us
   kDownloading,
   kTraining,
   kUploading,
-  kFinished,      // the coordinator said that the run is over
-  kRefused,       // the coordinator wants nothing to do with us; see last_refusal()
+  kFinished,  // the coordinator said that the run is over
+  kRefused,   // the coordinator wants nothing to do with us; see last_refusal()
 };
 const char* device_state_name(DeviceState state);
 
@@ -51,19 +53,28 @@ const char* device_state_name(DeviceState state);
 struct Connect {};
 struct Disconnect {};
 struct SendFrame {
-  ByteView bytes;                  // valid until the next call of the engine
+  ByteView bytes;  // valid until the next call of the engine
 };
 struct StartTraining {
   plan::RoundPlan plan;
-  uint64_t sequence = 0;           // of the update to come
-  ByteView model;                  // a Model message that decodes; valid until StopTraining or the training is handled
+  uint64_t sequence = 0;  // of the update to come
+  ByteView model;         // a Model message that decodes; valid until StopTraining or the training is handled
 };
 struct StopTraining {};
 using Action = std::variant<Connect, Disconnect, SendFrame, StartTraining, StopTraining>;
 
 // Something worth a line in a log.
 struct Notice {
-  enum class Kind : uint8_t { kUpdateStored, kUpdateDurable, kUpdateRefused, kStorage, kBadFrame, kPlan, kRefusal, kLink } kind;
+  enum class Kind : uint8_t {
+    kUpdateStored,
+    kUpdateDurable,
+    kUpdateRefused,
+    kStorage,
+    kBadFrame,
+    kPlan,
+    kRefusal,
+    kLink
+  } kind;
   std::string text;
 };
 
@@ -89,8 +100,8 @@ class DeviceEngine {
   Instant next_timeout() const { return timers_.next_timeout(); }
 
   DeviceState state() const;
-  uint32_t round() const;                       // of the plan or update at hand; 0 when there is none
-  uint32_t rounds() const { return rounds_; }   // as the coordinator said
+  uint32_t round() const;                      // of the plan or update at hand; 0 when there is none
+  uint32_t rounds() const { return rounds_; }  // as the coordinator said
   uint64_t updates_acknowledged() const { return updates_acknowledged_; }
   uint64_t bytes_resent() const { return bytes_resent_; }  // of update payload, sent again after a break
   const std::string& last_refusal() const { return last_refusal_; }
@@ -141,8 +152,8 @@ class DeviceEngine {
   std::optional<uint64_t> pong_wanted_;
   bool ping_wanted_ = false;
   bool stop_training_wanted_ = false;
-  bool run_over_ = false;                // said by the coordinator
-  bool finished_ = false;                // and nothing of ours is open any more
+  bool run_over_ = false;  // said by the coordinator
+  bool finished_ = false;  // and nothing of ours is open any more
   bool refused_ = false;
   std::string last_refusal_;
 
@@ -151,28 +162,28 @@ class DeviceEngine {
   uint32_t chunk_bytes_ = 0;
   uint32_t window_bytes_ = 0;
   Duration ping_after_{};
-  uint64_t last_sequence_there_ = 0;     // newest update of ours that the coordinator has
+  uint64_t last_sequence_there_ = 0;  // newest update of ours that the coordinator has
 
   // The round at hand.
   std::optional<wire::RoundPlan> plan_;
   wire::Reassembly model_;
   uint64_t model_run_ = 0;
   uint64_t model_version_ = 0;
-  uint64_t model_requested_bytes_ = 0;   // up to where it was asked for
+  uint64_t model_requested_bytes_ = 0;  // up to where it was asked for
   Training training_ = Training::kIdle;
   uint64_t training_sequence_ = 0;
   std::vector<uint8_t> unsaved_update_;  // trained, but the disk has not taken it yet
 
   Upload upload_ = Upload::kIdle;
-  bool upload_resumes_ = false;          // the coordinator may hold a part: ask before sending
+  bool upload_resumes_ = false;  // the coordinator may hold a part: ask before sending
   uint64_t upload_sent_bytes_ = 0;
-  uint64_t upload_high_bytes_ = 0;       // furthest byte ever sent of this update
+  uint64_t upload_high_bytes_ = 0;  // furthest byte ever sent of this update
   uint64_t upload_acked_bytes_ = 0;
   std::array<uint8_t, wire::kChunkBytesMax> chunk_{};
 
   uint64_t updates_acknowledged_ = 0;
   uint64_t bytes_resent_ = 0;
-  std::vector<Notice> notices_;          // at most kNoticesMax; the newest are dropped beyond
+  std::vector<Notice> notices_;  // at most kNoticesMax; the newest are dropped beyond
 };
 
 }  // namespace runnel::device

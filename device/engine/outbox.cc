@@ -36,11 +36,13 @@ Result<Outbox> Outbox::open(journal::Journal& journal) {
     return size.failure();
   }
   Header header{};
-  if (*size < kHeaderBytes) return fail(Error::kCorrupt, "the outbox record has %llu bytes", static_cast<unsigned long long>(*size));
+  if (*size < kHeaderBytes)
+    return fail(Error::kCorrupt, "the outbox record has %llu bytes", static_cast<unsigned long long>(*size));
   RUNNEL_TRY(journal.verify(kRecordKey));
   RUNNEL_TRY(journal.read(kRecordKey, 0, header));
   if (load_le<uint32_t>(&header[0]) != kFormat) {
-    return fail(Error::kVersion, "the outbox record has format %u, this build reads %u", load_le<uint32_t>(&header[0]), kFormat);
+    return fail(Error::kVersion, "the outbox record has format %u, this build reads %u", load_le<uint32_t>(&header[0]),
+                kFormat);
   }
   OutboxEntry entry;
   entry.pending = load_le<uint32_t>(&header[4]) == 1;
@@ -49,7 +51,8 @@ Result<Outbox> Outbox::open(journal::Journal& journal) {
   entry.round = load_le<uint32_t>(&header[24]);
   entry.checksum = load_le<uint32_t>(&header[28]);
   entry.total_bytes = load_le<uint64_t>(&header[32]);
-  if (*size - kHeaderBytes != entry.total_bytes) return fail(Error::kCorrupt, "the outbox record's size does not fit its header");
+  if (*size - kHeaderBytes != entry.total_bytes)
+    return fail(Error::kCorrupt, "the outbox record's size does not fit its header");
   outbox.newest_ = entry;
   return outbox;
 }

@@ -1,8 +1,8 @@
 // The device's durable memory of what it owes the coordinator: the newest update, until it is acknowledged.
 //
-// One journal record holds a header and the Update message. Acknowledging replaces it by a header alone, so the sequence
-// number never goes back and a trained round is never trained again, whatever the power does.
-// Memory: none of its own beyond the header. Trust: what the journal's checksums vouch for.
+// One journal record holds a header and the Update message. Acknowledging replaces it by a header alone, so the
+// sequence number never goes back and a trained round is never trained again, whatever the power does. Memory: none of
+// its own beyond the header. Trust: what the journal's checksums vouch for.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ struct OutboxEntry {
   uint64_t sequence = 0;
   uint64_t run = 0;
   uint32_t round = 0;
-  uint32_t checksum = 0;      // CRC-32C of the Update message
-  uint64_t total_bytes = 0;   // of the Update message; 0 once settled
-  bool pending = false;       // neither acknowledged nor refused yet
+  uint32_t checksum = 0;     // CRC-32C of the Update message
+  uint64_t total_bytes = 0;  // of the Update message; 0 once settled
+  bool pending = false;      // neither acknowledged nor refused yet
 };
 
 class Outbox {

@@ -8,7 +8,9 @@ using coordinator::RoundHistory;
 using coordinator::Snapshot;
 using coordinator::UpdateRecord;
 
-Failure MemoryStore::writable() const { return full_ ? fail(Error::kStorageFull, "the simulated disk is full") : Failure(Error::kOk); }
+Failure MemoryStore::writable() const {
+  return full_ ? fail(Error::kStorageFull, "the simulated disk is full") : Failure(Error::kOk);
+}
 
 Failure MemoryStore::create_run(const coordinator::RunRecord& run, const coordinator::ModelRecord& initial) {
   RUNNEL_TRY(writable());
@@ -32,7 +34,8 @@ Result<Snapshot> MemoryStore::load() {
 
 Failure MemoryStore::open_round(const coordinator::RoundRecord& round) {
   RUNNEL_TRY(writable());
-  if (round_open_ || round.round != history_.size() + 1) return fail(Error::kDuplicate, "round %u cannot open now", round.round);
+  if (round_open_ || round.round != history_.size() + 1)
+    return fail(Error::kDuplicate, "round %u cannot open now", round.round);
   round_ = round;
   round_open_ = true;
   return Error::kOk;
@@ -48,9 +51,11 @@ Failure MemoryStore::extend_round(uint32_t round, std::span<const std::string> s
 Failure MemoryStore::accept_updates(std::span<const UpdateRecord> updates) {
   RUNNEL_TRY(writable());
   for (const UpdateRecord& update : updates) {
-    if (!round_open_ || update.round != round_.round) return fail(Error::kInvalidArgument, "round %u is not open", update.round);
+    if (!round_open_ || update.round != round_.round)
+      return fail(Error::kInvalidArgument, "round %u is not open", update.round);
     if (identities_.contains({update.device, update.sequence}) || accepted_.contains(update.device)) {
-      return fail(Error::kDuplicate, "%s %llu", update.device.c_str(), static_cast<unsigned long long>(update.sequence));
+      return fail(Error::kDuplicate, "%s %llu", update.device.c_str(),
+                  static_cast<unsigned long long>(update.sequence));
     }
   }
   for (const UpdateRecord& update : updates) {
@@ -116,7 +121,11 @@ Result<std::vector<DeviceRecord>> MemoryStore::devices() {
   return all;
 }
 
-Result<std::vector<RoundHistory>> MemoryStore::history() { return history_; }
-Result<std::vector<LedgerEntry>> MemoryStore::ledger() { return ledger_; }
+Result<std::vector<RoundHistory>> MemoryStore::history() {
+  return history_;
+}
+Result<std::vector<LedgerEntry>> MemoryStore::ledger() {
+  return ledger_;
+}
 
 }  // namespace runnel::fleet

@@ -1,5 +1,5 @@
-// The coordinator's Store in memory, for simulations: it survives the simulated coordinator's crashes, and its disk can be
-// made to fill up. Every method is a transaction, as in the real one.
+// The coordinator's Store in memory, for simulations: it survives the simulated coordinator's crashes, and its disk can
+// be made to fill up. Every method is a transaction, as in the real one.
 //
 // Threads: one at a time.
 #pragma once
@@ -40,7 +40,7 @@ class MemoryStore final : public coordinator::Store {
   coordinator::ModelRecord model_;
   bool round_open_ = false;
   coordinator::RoundRecord round_;
-  std::map<std::string, coordinator::UpdateRecord> accepted_;   // of the open round
+  std::map<std::string, coordinator::UpdateRecord> accepted_;  // of the open round
   std::vector<coordinator::LedgerEntry> ledger_;
   std::set<std::pair<std::string, uint64_t>> identities_;
   std::vector<coordinator::RoundHistory> history_;

@@ -42,7 +42,8 @@ Failure add_again(const ReplayInputs& inputs, const coordinator::LedgerEntry& en
 
 }  // namespace
 
-Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<coordinator::LedgerEntry>& ledger, uint32_t rounds) {
+Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<coordinator::LedgerEntry>& ledger,
+                                  uint32_t rounds) {
   std::vector<float> parameters(inputs.layout.parameter_count);
   train::initialize_parameters(inputs.layout, inputs.plan.seed, parameters);
   coordinator::Aggregate sums(parameters.size());

@@ -3,12 +3,14 @@
 namespace runnel::fleet {
 
 Result<std::unique_ptr<DeviceProcess>> DeviceProcess::boot(const std::string& name, SimulatedStorage& flash,
-                                                           const data::ExampleSource& examples, uint64_t seed, Instant now) {
+                                                           const data::ExampleSource& examples, uint64_t seed,
+                                                           Instant now) {
   journal::JournalOptions journal_options;
   journal_options.record_bytes_max = static_cast<uint32_t>(flash.size_bytes() / 2);
   Result<journal::Journal> journal = journal::Journal::open(flash, journal_options);
   if (!journal) return journal.failure();
-  auto process = std::unique_ptr<DeviceProcess>(new DeviceProcess{std::move(journal).value(), nullptr, nullptr, nullptr});
+  auto process =
+      std::unique_ptr<DeviceProcess>(new DeviceProcess{std::move(journal).value(), nullptr, nullptr, nullptr});
   Result<device::Outbox> outbox = device::Outbox::open(process->journal);
   if (!outbox) return outbox.failure();
   process->outbox = std::make_unique<device::Outbox>(std::move(outbox).value());

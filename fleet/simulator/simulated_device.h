@@ -31,19 +31,19 @@ struct SimulatedDevice {
   std::string name;
   SimulatedStorage flash;
   const data::ExampleSource& examples;
-  std::unique_ptr<DeviceProcess> process;   // null while the power is off
+  std::unique_ptr<DeviceProcess> process;  // null while the power is off
   uint64_t boot = 0;
   bool connected = false;
-  bool link_broken = false;                 // nothing gets through until it is repaired
-  uint64_t connection = 0;                  // counts connections: frames of an older one are lost
+  bool link_broken = false;  // nothing gets through until it is repaired
+  uint64_t connection = 0;   // counts connections: frames of an older one are lost
   uint64_t session = 0;
-  uint64_t session_boot = 0;                // the boot of each side that the session belongs to
+  uint64_t session_boot = 0;  // the boot of each side that the session belongs to
   uint64_t session_coordinator_boot = 0;
-  Instant up_free{};                        // when the link has room for the next frame
+  Instant up_free{};  // when the link has room for the next frame
   Instant down_free{};
-  uint64_t training = 0;                    // counts trainings: a stopped one never reports
+  uint64_t training = 0;  // counts trainings: a stopped one never reports
   uint64_t acknowledged_seen = 0;
-  uint64_t newest_acknowledged = 0;         // sequence
+  uint64_t newest_acknowledged = 0;  // sequence
 };
 
 }  // namespace runnel::fleet

@@ -29,9 +29,14 @@ void SimulatedStorage::cut_power(Rng& rng) {
   for (const Write& write : unsynced_) {
     size_t kept = write.bytes.size();
     switch (rng.below(3)) {
-      case 0: kept = 0; break;
-      case 1: kept = rng.below(write.bytes.size() + 1); break;
-      default: break;
+      case 0:
+        kept = 0;
+        break;
+      case 1:
+        kept = rng.below(write.bytes.size() + 1);
+        break;
+      default:
+        break;
     }
     std::copy_n(write.bytes.begin(), kept, durable_.begin() + static_cast<int64_t>(write.offset));
   }

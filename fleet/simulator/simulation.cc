@@ -33,7 +33,9 @@ class World {
     bool operator>(const Happening& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
   };
 
-  void at(Instant when, std::function<void()> what) { happenings_.push({std::max(when, now_), ++order_, std::move(what)}); }
+  void at(Instant when, std::function<void()> what) {
+    happenings_.push({std::max(when, now_), ++order_, std::move(what)});
+  }
   void after(Duration pause, std::function<void()> what) { at(now_ + pause, std::move(what)); }
   Duration between(Duration low, Duration high) {
     return low + Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>((high - low).count()) + 1)));
@@ -76,7 +78,7 @@ class World {
   MemoryStore store_;
   std::unique_ptr<CoordinatorEngine> engine_;
   uint64_t coordinator_boot_ = 0;
-  coordinator::StoreRequest* storing_ = nullptr;   // on its way to the disk
+  coordinator::StoreRequest* storing_ = nullptr;  // on its way to the disk
   uint64_t newest_version_ = 1;
   SimulationReport report_;
 };
@@ -103,7 +105,8 @@ void World::violation(std::string sentence) {
 
 void World::boot_device(SimulatedDevice& device) {
   ++device.boot;
-  Result<std::unique_ptr<DeviceProcess>> process = DeviceProcess::boot(device.name, device.flash, device.examples, rng_.next_u64(), now_);
+  Result<std::unique_ptr<DeviceProcess>> process =
+      DeviceProcess::boot(device.name, device.flash, device.examples, rng_.next_u64(), now_);
   if (!process) {
     violation(device.name + " could not start from its flash: " + process.failure().text());
     return;
@@ -138,7 +141,9 @@ void World::drain_device(SimulatedDevice& device) {
   const Instant next = engine.next_timeout();
   if (next == kNever) return;
   at(next, [this, &device, boot, next] {
-    if (device.process == nullptr || device.boot != boot || device.process->engine->next_timeout() > now_ || next > now_) return;
+    if (device.process == nullptr || device.boot != boot || device.process->engine->next_timeout() > now_ ||
+        next > now_)
+      return;
     device.process->engine->handle_timeout(now_);
     drain_device(device);
   });
@@ -151,7 +156,8 @@ void World::check_acknowledged(SimulatedDevice& device) {
   device.acknowledged_seen = acknowledged;
   device.newest_acknowledged = device.process->outbox->newest()->sequence;
   if (!*store_.has_update(device.name, device.newest_acknowledged)) {
-    violation(device.name + " was told that update " + std::to_string(device.newest_acknowledged) + " is durable, and it is not");
+    violation(device.name + " was told that update " + std::to_string(device.newest_acknowledged) +
+              " is durable, and it is not");
   }
 }
 
@@ -271,7 +277,8 @@ Failure World::carry_out(coordinator::StoreRequest& request) {
   if (auto* extension = std::get_if<coordinator::ExtendRound>(&request)) {
     return store_.extend_round(extension->round, extension->selected);
   }
-  if (auto* accepted = std::get_if<coordinator::AcceptUpdates>(&request)) return store_.accept_updates(accepted->updates);
+  if (auto* accepted = std::get_if<coordinator::AcceptUpdates>(&request))
+    return store_.accept_updates(accepted->updates);
   return store_.close_round(std::get<coordinator::CloseRound>(request).result);
 }
 
@@ -324,7 +331,8 @@ void World::drain_coordinator() {
 // --- links ---
 
 Instant World::arrival(Instant& link_free, size_t bytes) {
-  const auto airtime = Duration(static_cast<int64_t>(1e6 * static_cast<double>(bytes) / options_.faults.bytes_per_second));
+  const auto airtime =
+      Duration(static_cast<int64_t>(1e6 * static_cast<double>(bytes) / options_.faults.bytes_per_second));
   link_free = std::max(link_free, now_) + airtime;
   // The order of frames on one connection is kept, so the latency may not shrink below what the one before has.
   link_free = std::max(link_free, now_ + airtime);
@@ -335,11 +343,12 @@ void World::send_up(SimulatedDevice& device, ByteView bytes) {
   report_.uplink_bytes += bytes.size();
   if (!device.connected) return;
   auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
-  at(arrival(device.up_free, bytes.size()), [this, &device, frame, connection = device.connection, session = device.session] {
-    if (engine_ == nullptr || !device.connected || device.connection != connection) return;
-    engine_->handle_frame(now_, session, *frame);
-    drain_coordinator();
-  });
+  at(arrival(device.up_free, bytes.size()),
+     [this, &device, frame, connection = device.connection, session = device.session] {
+       if (engine_ == nullptr || !device.connected || device.connection != connection) return;
+       engine_->handle_frame(now_, session, *frame);
+       drain_coordinator();
+     });
 }
 
 void World::send_down(SimulatedDevice& device, ByteView bytes) {
@@ -386,7 +395,8 @@ void World::plan_faults() {
       wire::FrameBuilder builder;
       const ByteView good = builder.build(wire::UpdateOffer{kRun, 1 + rng_.below(9), 1, 1 + rng_.below(4096), 7});
       std::vector<uint8_t> bytes(good.begin(), good.end());
-      for (uint64_t flips = rng_.below(6); flips > 0; --flips) bytes[rng_.below(bytes.size())] ^= static_cast<uint8_t>(1U << rng_.below(8));
+      for (uint64_t flips = rng_.below(6); flips > 0; --flips)
+        bytes[rng_.below(bytes.size())] ^= static_cast<uint8_t>(1U << rng_.below(8));
       bytes.resize(bytes.size() - rng_.below(3) * rng_.below(bytes.size() / 2));
       send_up(device, bytes);
     });
@@ -445,6 +455,8 @@ SimulationReport World::run() {
 
 }  // namespace
 
-SimulationReport simulate(const SimulationOptions& options) { return World(options).run(); }
+SimulationReport simulate(const SimulationOptions& options) {
+  return World(options).run();
+}
 
 }  // namespace runnel::fleet

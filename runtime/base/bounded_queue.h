@@ -1,4 +1,5 @@
-// A first-in-first-out queue with a fixed capacity. When it is full, push says so; the owner's policy decides what gives.
+// A first-in-first-out queue with a fixed capacity. When it is full, push says so; the owner's policy decides what
+// gives.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Views of bytes, and little-endian loads and stores. Everything that runnel writes to a wire or a disk is little-endian.
+// Views of bytes, and little-endian loads and stores. Everything that runnel writes to a wire or a disk is
+// little-endian.
 #pragma once
 
 #include <bit>

@@ -1,4 +1,5 @@
-// CRC-32C (Castagnoli, as in iSCSI, RFC 3720): guards stored records against torn and flipped bytes, not against malice.
+// CRC-32C (Castagnoli, as in iSCSI, RFC 3720): guards stored records against torn and flipped bytes, not against
+// malice.
 #pragma once
 
 #include <cstdint>

@@ -9,32 +9,58 @@ namespace runnel {
 
 const char* error_name(Error error) {
   switch (error) {
-    case Error::kOk: return "ok";
-    case Error::kTruncated: return "truncated";
-    case Error::kMalformed: return "malformed";
-    case Error::kChecksum: return "checksum";
-    case Error::kLimit: return "limit";
-    case Error::kVersion: return "version";
-    case Error::kWrongType: return "wrong_type";
-    case Error::kShape: return "shape";
-    case Error::kNotFinite: return "not_finite";
-    case Error::kOutOfRange: return "out_of_range";
-    case Error::kDuplicate: return "duplicate";
-    case Error::kUnknownName: return "unknown_name";
-    case Error::kUnknownDevice: return "unknown_device";
-    case Error::kUntrusted: return "untrusted";
-    case Error::kExpired: return "expired";
-    case Error::kRevoked: return "revoked";
-    case Error::kIo: return "io";
-    case Error::kStorageFull: return "storage_full";
-    case Error::kNotFound: return "not_found";
-    case Error::kBusy: return "busy";
-    case Error::kUnreachable: return "unreachable";
-    case Error::kTimeout: return "timeout";
-    case Error::kCorrupt: return "corrupt";
-    case Error::kInvalidArgument: return "invalid_argument";
-    case Error::kNoMemory: return "no_memory";
-    case Error::kUnsupported: return "unsupported";
+    case Error::kOk:
+      return "ok";
+    case Error::kTruncated:
+      return "truncated";
+    case Error::kMalformed:
+      return "malformed";
+    case Error::kChecksum:
+      return "checksum";
+    case Error::kLimit:
+      return "limit";
+    case Error::kVersion:
+      return "version";
+    case Error::kWrongType:
+      return "wrong_type";
+    case Error::kShape:
+      return "shape";
+    case Error::kNotFinite:
+      return "not_finite";
+    case Error::kOutOfRange:
+      return "out_of_range";
+    case Error::kDuplicate:
+      return "duplicate";
+    case Error::kUnknownName:
+      return "unknown_name";
+    case Error::kUnknownDevice:
+      return "unknown_device";
+    case Error::kUntrusted:
+      return "untrusted";
+    case Error::kExpired:
+      return "expired";
+    case Error::kRevoked:
+      return "revoked";
+    case Error::kIo:
+      return "io";
+    case Error::kStorageFull:
+      return "storage_full";
+    case Error::kNotFound:
+      return "not_found";
+    case Error::kBusy:
+      return "busy";
+    case Error::kUnreachable:
+      return "unreachable";
+    case Error::kTimeout:
+      return "timeout";
+    case Error::kCorrupt:
+      return "corrupt";
+    case Error::kInvalidArgument:
+      return "invalid_argument";
+    case Error::kNoMemory:
+      return "no_memory";
+    case Error::kUnsupported:
+      return "unsupported";
   }
   return "unknown";
 }

@@ -11,9 +11,11 @@ namespace runnel {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : failure_(Error::kOk) { ::new (&value_) T(std::move(value)); }  // NOLINT(google-explicit-constructor)
-  Result(Failure failure) : failure_(failure) { RUNNEL_ASSERT(!failure.ok()); }     // NOLINT(google-explicit-constructor)
-  Result(Error error) : Result(Failure(error)) {}                                   // NOLINT(google-explicit-constructor)
+  Result(T value) : failure_(Error::kOk) {
+    ::new (&value_) T(std::move(value));
+  }                                                                              // NOLINT(google-explicit-constructor)
+  Result(Failure failure) : failure_(failure) { RUNNEL_ASSERT(!failure.ok()); }  // NOLINT(google-explicit-constructor)
+  Result(Error error) : Result(Failure(error)) {}                                // NOLINT(google-explicit-constructor)
   Result(Result&& other) noexcept : failure_(other.failure_) {
     if (ok()) ::new (&value_) T(std::move(other.value_));
   }
@@ -48,7 +50,7 @@ class [[nodiscard]] Result {
 }  // namespace runnel
 
 // Leaves the function with the failure of an expression that yields a Failure.
-#define RUNNEL_TRY(expression)                                        \
-  do {                                                                \
+#define RUNNEL_TRY(expression)                                                                        \
+  do {                                                                                                \
     if (::runnel::Failure runnel_failure = (expression); !runnel_failure.ok()) return runnel_failure; \
   } while (false)

@@ -1,9 +1,9 @@
 // Random numbers that are the same on every machine and compiler. Generators are passed in, like time.
 //
-// Rng is a stream (xoshiro256++, Blackman and Vigna 2019, seeded through SplitMix64). CounterRng is a function: the number
-// at an index depends on the key and the index alone, so both ends of a link, and every lane of a vector unit, can make the
-// same numbers without passing state. Neither is for secrets. The one exception to "the same": normal() and gamma() go
-// through the C library's log and pow, whose last bit may differ between libraries.
+// Rng is a stream (xoshiro256++, Blackman and Vigna 2019, seeded through SplitMix64). CounterRng is a function: the
+// number at an index depends on the key and the index alone, so both ends of a link, and every lane of a vector unit,
+// can make the same numbers without passing state. Neither is for secrets. The one exception to "the same": normal()
+// and gamma() go through the C library's log and pow, whose last bit may differ between libraries.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,9 @@ constexpr uint64_t mix64(uint64_t value) {
 }
 
 // A key made of several parts: order matters, every part changes every bit.
-constexpr uint64_t derive_key(uint64_t key, uint64_t part) { return mix64(key ^ mix64(part)); }
+constexpr uint64_t derive_key(uint64_t key, uint64_t part) {
+  return mix64(key ^ mix64(part));
+}
 template <typename... Parts>
 constexpr uint64_t derive_key(uint64_t key, uint64_t part, Parts... parts) {
   return derive_key(derive_key(key, part), static_cast<uint64_t>(parts)...);

@@ -20,8 +20,14 @@ using Instant = CoreClock::time_point;
 
 inline constexpr Instant kNever = Instant::max();
 
-constexpr Duration milliseconds(int64_t count) { return std::chrono::milliseconds(count); }
-constexpr Duration seconds(int64_t count) { return std::chrono::seconds(count); }
-constexpr int64_t to_ms(Duration duration) { return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count(); }
+constexpr Duration milliseconds(int64_t count) {
+  return std::chrono::milliseconds(count);
+}
+constexpr Duration seconds(int64_t count) {
+  return std::chrono::seconds(count);
+}
+constexpr int64_t to_ms(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
 
 }  // namespace runnel

@@ -11,7 +11,8 @@ class ExampleSource {
   virtual ~ExampleSource() = default;
 
   virtual uint32_t example_count() const = 0;
-  virtual uint32_t input_count() const = 0;  // values of one example; the model's input shape says how they are arranged
+  virtual uint32_t input_count()
+      const = 0;  // values of one example; the model's input shape says how they are arranged
   virtual uint32_t class_count() const = 0;
 
   // Writes example `index` as floats, scaled, row-major, and returns its label.

@@ -13,10 +13,11 @@ namespace runnel::host::tls {
 namespace {
 
 int64_t unix_seconds_of(const mbedtls_x509_time& time) {
-  using namespace std::chrono;
-  const year_month_day day{year(time.year), month(static_cast<unsigned>(time.mon)),
-                           std::chrono::day(static_cast<unsigned>(time.day))};
-  return sys_days(day).time_since_epoch().count() * kDayS + time.hour * 3600 + time.min * 60 + time.sec;
+  const std::chrono::year_month_day date{std::chrono::year(time.year),
+                                         std::chrono::month(static_cast<unsigned>(time.mon)),
+                                         std::chrono::day(static_cast<unsigned>(time.day))};
+  const int64_t day = std::chrono::sys_days(date).time_since_epoch().count();
+  return day * kDayS + time.hour * int64_t{3600} + time.min * int64_t{60} + time.sec;
 }
 
 std::string common_name(const mbedtls_x509_name& subject) {

@@ -54,9 +54,9 @@ class CoordinatorChannels {
     size_t queued_plaintexts_max = 4096;  // received frames not yet taken, of all sessions; records beyond are dropped
     size_t queued_events_max =
         4096;  // not yet taken; `failed` ones beyond are only counted, the others are always kept
-    uint32_t hints_per_second_max = 2000;                   // unknown_session messages, of all peers together
-    Duration ticket_lifetime = seconds(30 * 24 * 60 * 60);  // a resumption later than that is a full handshake
-    std::array<uint8_t, kTicketKeyBytes> ticket_key{};      // random, secret, kept over restarts; all zero: no tickets
+    uint32_t hints_per_second_max = 2000;               // unknown_session messages, of all peers together
+    Duration ticket_lifetime = seconds(30 * kDayS);     // a resumption later than that is a full handshake
+    std::array<uint8_t, kTicketKeyBytes> ticket_key{};  // random, secret, kept over restarts; all zero: no tickets
     // Seconds since 1970 UTC. Required unless plaintext.
     std::function<int64_t()> unix_time_s;
     // Asked at each handshake, full or resumed, after the certificate was found good: kOk lets the device in, anything
@@ -75,10 +75,10 @@ class CoordinatorChannels {
 
   // One frame, 1 to kPlaintextBytesMax bytes. kNotFound: no such open session. kBusy: its queue is full. kLimit: too
   // long or empty. Nothing is queued on failure.
-  Failure send(SessionId session, ByteView plaintext);
+  Failure send(SessionId id, ByteView plaintext);
 
   // Ends a session, telling the device; it may come back with a new handshake. No event. Unknown ids are ignored.
-  void close(SessionId session);
+  void close(SessionId id);
 
   bool poll_message(RoutingId& to, std::vector<uint8_t>& out);
   bool poll_plaintext(SessionId& session, std::vector<uint8_t>& out);
@@ -88,7 +88,7 @@ class CoordinatorChannels {
   void handle_timeout(Instant now);
 
   // The identity behind an open session; null when there is none. Valid until the next call that is not const.
-  const CertificateInfo* device_of(SessionId session) const;
+  const CertificateInfo* device_of(SessionId id) const;
 
   size_t open_sessions() const;
   size_t awake_sessions() const;

@@ -31,7 +31,7 @@ class CoordinatorLink {
  public:
   struct Options {
     int queue_messages = 32;  // for each peer, each way; send() to it is kBusy beyond
-    int64_t message_bytes_max = 17 * 1024;
+    int64_t message_bytes_max = 17'408;
     int backlog = 4096;                        // connections that the kernel holds until they are accepted
     size_t peers_max = 16'384;                 // raises this process's limit on open files as far as it may
     Duration handshake_timeout = seconds(60);  // for ZeroMQ's greeting; a silent connection is dropped after it

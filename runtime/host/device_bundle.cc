@@ -12,7 +12,7 @@
 namespace runnel::host {
 namespace {
 
-constexpr uint64_t kBundleBytesMax = 256U * 1024U;
+constexpr uint64_t kBundleBytesMax = uint64_t{256} * 1024;
 
 Failure need(const TomlTable& table, const char* key) {
   return table.has(key) ? Failure(Error::kOk) : fail(Error::kMalformed, "the key %s is missing", key);

@@ -36,7 +36,7 @@ class DeviceLink {
  public:
   struct Options {
     int queue_messages = 64;  // each way; send() is kBusy beyond
-    int64_t message_bytes_max = 17 * 1024;
+    int64_t message_bytes_max = 17'408;
     Duration connect_timeout = seconds(60);    // for TCP's handshake
     Duration handshake_timeout = seconds(60);  // for ZeroMQ's own greeting after it
     int keepalive_idle_s = 300;                // TCP keep-alive: silence before the first probe (0: none)

@@ -24,11 +24,10 @@ struct CivilTime {
 };
 
 CivilTime civil(int64_t unix_s) {
-  using namespace std::chrono;
-  const sys_seconds instant{std::chrono::seconds(unix_s)};
-  const sys_days midnight = floor<days>(instant);
-  const year_month_day date{midnight};
-  const hh_mm_ss clock{instant - midnight};
+  const std::chrono::sys_seconds instant{std::chrono::seconds(unix_s)};
+  const std::chrono::sys_days midnight = std::chrono::floor<std::chrono::days>(instant);
+  const std::chrono::year_month_day date{midnight};
+  const std::chrono::hh_mm_ss clock{instant - midnight};
   return {static_cast<int>(date.year()),
           static_cast<unsigned>(date.month()),
           static_cast<unsigned>(date.day()),

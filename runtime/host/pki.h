@@ -49,7 +49,7 @@ struct Credentials {
   std::string key_pem;
 };
 
-inline constexpr int64_t kDayS = 24 * 60 * 60;
+inline constexpr int64_t kDayS = 86'400;
 inline constexpr int64_t kAuthorityValidityS = 3653 * kDayS;  // ten years
 
 // [A-Za-z0-9._-]{1,63}: safe in a file name, a log line, a certificate and a URL.

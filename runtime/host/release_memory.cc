@@ -18,9 +18,11 @@ void release_unused_memory() {
     uintptr_t end = 0;
     char permissions[5] = "";
     char path[256] = "";
-    const int fields = std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %*s %255s", &begin, &end, permissions, path);
+    const int fields =
+        std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %*s %255s", &begin, &end, permissions, path);
     // Code from a file, never written to: its pages can be read again. Anything writable must stay.
-    const bool code = fields == 4 && permissions[0] == 'r' && permissions[1] == '-' && permissions[2] == 'x' && path[0] == '/';
+    const bool code =
+        fields == 4 && permissions[0] == 'r' && permissions[1] == '-' && permissions[2] == 'x' && path[0] == '/';
     if (code) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // NOLINT(performance-no-int-to-ptr)
   }
   std::fclose(maps);

@@ -38,7 +38,7 @@ enum class MessageKind : uint8_t { kDtls = 1, kPlaintext = 2, kUnknownSession = 
 inline constexpr size_t kMessageHeaderBytes = 9;
 inline constexpr size_t kRecordOverheadBytes = 13 + 16;         // header and tag
 inline constexpr size_t kRecordOverheadBytesMax = 13 + 8 + 16;  // and AES-GCM's explicit nonce
-inline constexpr size_t kMessageBytesMax = 16 * 1024;           // also what the sockets accept
+inline constexpr size_t kMessageBytesMax = 16'384;              // also what the sockets accept
 inline constexpr size_t kPlaintextBytesMax = kMessageBytesMax - kMessageHeaderBytes - kRecordOverheadBytesMax;
 
 struct ChannelCounters {

@@ -5,7 +5,9 @@
 namespace runnel::plan {
 namespace {
 
-bool within(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
+bool within(uint32_t value, uint32_t low, uint32_t high) {
+  return value >= low && value <= high;
+}
 
 bool extent_within(Extent extent, uint32_t low, uint32_t high) {
   return within(extent.height, low, high) && within(extent.width, low, high);
@@ -15,7 +17,8 @@ Failure bad_layer(uint32_t index, LayerKind kind, Error error, const char* what)
   return fail(error, "layer %u (%s): %s", index, layer_kind_name(kind), what);
 }
 
-Failure add_tensor(ModelLayout& layout, uint32_t layer, LayerKind kind, const char* part, uint64_t count, uint32_t fan_in) {
+Failure add_tensor(ModelLayout& layout, uint32_t layer, LayerKind kind, const char* part, uint64_t count,
+                   uint32_t fan_in) {
   if (count > kParametersMax - layout.parameter_count) {
     return bad_layer(layer, kind, Error::kLimit, "the model would have more than 2^26 parameters");
   }
@@ -32,23 +35,26 @@ Failure add_tensor(ModelLayout& layout, uint32_t layer, LayerKind kind, const ch
   return Error::kOk;
 }
 
-// The output length of a window of `kernel` moved by `stride` over `input` + 2 * `padding`; 0 when the window does not fit.
+// The output length of a window of `kernel` moved by `stride` over `input` + 2 * `padding`; 0 when the window does not
+// fit.
 uint32_t windows(uint32_t input, uint32_t kernel, uint32_t stride, uint32_t padding) {
   const uint64_t padded = uint64_t{input} + 2ULL * padding;
   return padded < kernel ? 0 : static_cast<uint32_t>((padded - kernel) / stride + 1);
 }
 
 Result<Shape> slide(uint32_t index, const LayerSpec& layer, const Shape& input, uint32_t channels) {
-  if (!extent_within(layer.kernel, 1, 1024)) return bad_layer(index, layer.kind, Error::kOutOfRange, "kernel must be 1..1024");
-  if (!extent_within(layer.stride, 1, 1024)) return bad_layer(index, layer.kind, Error::kOutOfRange, "stride must be 1..1024");
+  if (!extent_within(layer.kernel, 1, 1024))
+    return bad_layer(index, layer.kind, Error::kOutOfRange, "kernel must be 1..1024");
+  if (!extent_within(layer.stride, 1, 1024))
+    return bad_layer(index, layer.kind, Error::kOutOfRange, "stride must be 1..1024");
   if (layer.padding.height >= layer.kernel.height || layer.padding.width >= layer.kernel.width) {
     return bad_layer(index, layer.kind, Error::kOutOfRange, "padding must be smaller than the kernel");
   }
   const Shape output{channels, windows(input.height, layer.kernel.height, layer.stride.height, layer.padding.height),
                      windows(input.width, layer.kernel.width, layer.stride.width, layer.padding.width)};
   if (output.height == 0 || output.width == 0) {
-    return fail(Error::kShape, "layer %u (%s): a %ux%u kernel does not fit its %ux%u input", index, layer_kind_name(layer.kind),
-                layer.kernel.height, layer.kernel.width, input.height, input.width);
+    return fail(Error::kShape, "layer %u (%s): a %ux%u kernel does not fit its %ux%u input", index,
+                layer_kind_name(layer.kind), layer.kernel.height, layer.kernel.width, input.height, input.width);
   }
   return output;
 }
@@ -59,13 +65,16 @@ Result<Shape> lay_out(ModelLayout& layout, uint32_t index, const LayerSpec& laye
       if (input.height != 1 || input.width != 1) {
         return bad_layer(index, layer.kind, Error::kShape, "its input is an image; put a flatten layer before it");
       }
-      if (!within(layer.units, 1, kDimensionMax)) return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
-      RUNNEL_TRY(add_tensor(layout, index, layer.kind, "weight", uint64_t{layer.units} * input.channels, input.channels));
+      if (!within(layer.units, 1, kDimensionMax))
+        return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
+      RUNNEL_TRY(
+          add_tensor(layout, index, layer.kind, "weight", uint64_t{layer.units} * input.channels, input.channels));
       RUNNEL_TRY(add_tensor(layout, index, layer.kind, "bias", layer.units, 0));
       return Shape{layer.units, 1, 1};
     }
     case LayerKind::kConv2d: {
-      if (!within(layer.units, 1, kDimensionMax)) return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
+      if (!within(layer.units, 1, kDimensionMax))
+        return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
       Result<Shape> output = slide(index, layer, input, layer.units);
       if (!output) return output;
       const uint64_t fan_in = uint64_t{input.channels} * layer.kernel.height * layer.kernel.width;
@@ -76,7 +85,8 @@ Result<Shape> lay_out(ModelLayout& layout, uint32_t index, const LayerSpec& laye
     }
     case LayerKind::kMaxPool2d:
     case LayerKind::kAvgPool2d:
-      if (layer.padding != Extent{0, 0}) return bad_layer(index, layer.kind, Error::kUnsupported, "pooling takes no padding");
+      if (layer.padding != Extent{0, 0})
+        return bad_layer(index, layer.kind, Error::kUnsupported, "pooling takes no padding");
       return slide(index, layer, input, input.channels);
     case LayerKind::kRelu:
       return input;
@@ -94,7 +104,8 @@ Result<ModelLayout> make_layout(const ModelSpec& spec) {
     return fail(Error::kOutOfRange, "input %ux%ux%u: each side must be 1..2^20 and the whole at most 2^24 values",
                 spec.input.channels, spec.input.height, spec.input.width);
   }
-  if (!within(spec.classes, 2, 65536)) return fail(Error::kOutOfRange, "classes must be 2..65536, not %u", spec.classes);
+  if (!within(spec.classes, 2, 65536))
+    return fail(Error::kOutOfRange, "classes must be 2..65536, not %u", spec.classes);
   if (spec.layers.empty()) return fail(Error::kMalformed, "the model has no layers");
 
   ModelLayout layout;
@@ -109,8 +120,8 @@ Result<ModelLayout> make_layout(const ModelSpec& spec) {
     RUNNEL_ASSERT(layout.outputs.push_back(shape));
   }
   if (shape != Shape{spec.classes, 1, 1}) {
-    return fail(Error::kShape, "the last layer gives %ux%ux%u values, not the %u classes' logits", shape.channels, shape.height,
-                shape.width, spec.classes);
+    return fail(Error::kShape, "the last layer gives %ux%ux%u values, not the %u classes' logits", shape.channels,
+                shape.height, shape.width, spec.classes);
   }
   if (layout.parameter_count == 0) return fail(Error::kMalformed, "the model has nothing to train");
   return layout;
@@ -118,12 +129,18 @@ Result<ModelLayout> make_layout(const ModelSpec& spec) {
 
 const char* layer_kind_name(LayerKind kind) {
   switch (kind) {
-    case LayerKind::kDense: return "dense";
-    case LayerKind::kConv2d: return "conv2d";
-    case LayerKind::kMaxPool2d: return "max_pool2d";
-    case LayerKind::kAvgPool2d: return "avg_pool2d";
-    case LayerKind::kRelu: return "relu";
-    case LayerKind::kFlatten: return "flatten";
+    case LayerKind::kDense:
+      return "dense";
+    case LayerKind::kConv2d:
+      return "conv2d";
+    case LayerKind::kMaxPool2d:
+      return "max_pool2d";
+    case LayerKind::kAvgPool2d:
+      return "avg_pool2d";
+    case LayerKind::kRelu:
+      return "relu";
+    case LayerKind::kFlatten:
+      return "flatten";
   }
   return "unknown";
 }

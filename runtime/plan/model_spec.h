@@ -1,7 +1,7 @@
 // What a model is, apart from its weights: the vocabulary shared by the trainer, the wire and the coordinator.
 //
-// A ModelSpec is a plain value of bounded size. It is not trusted until make_layout() has accepted it: that is where shapes
-// are worked out and every limit is checked.
+// A ModelSpec is a plain value of bounded size. It is not trusted until make_layout() has accepted it: that is where
+// shapes are worked out and every limit is checked.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@ namespace runnel::plan {
 
 inline constexpr uint32_t kLayersMax = 64;
 inline constexpr uint32_t kTensorsMax = 128;
-inline constexpr uint32_t kDimensionMax = 1U << 20;       // of an input or an activation
-inline constexpr uint32_t kParametersMax = 1U << 26;      // 256 MiB of fp32: far above any device this is for
-inline constexpr uint32_t kActivationMax = 1U << 24;      // elements of one layer's output for one example
+inline constexpr uint32_t kDimensionMax = 1U << 20;   // of an input or an activation
+inline constexpr uint32_t kParametersMax = 1U << 26;  // 256 MiB of fp32: far above any device this is for
+inline constexpr uint32_t kActivationMax = 1U << 24;  // elements of one layer's output for one example
 
 // Numbers are on the wire: never renumber, only add.
 enum class LayerKind : uint8_t {
@@ -63,11 +63,11 @@ struct ModelSpec {
 
 // One trainable tensor. Row-major; a dense weight is [out][in], a convolution's is [out][in][kernel_h][kernel_w].
 struct TensorInfo {
-  FixedString<31> name;   // "3.conv2d.weight": the layer's index, its kind, the part
-  uint32_t layer = 0;     // index into ModelSpec::layers
-  uint32_t offset = 0;    // of the first element in the parameter vector
-  uint32_t count = 0;     // elements
-  uint32_t fan_in = 0;    // inputs of one output unit, for the initialisation; 0 for a bias
+  FixedString<31> name;  // "3.conv2d.weight": the layer's index, its kind, the part
+  uint32_t layer = 0;    // index into ModelSpec::layers
+  uint32_t offset = 0;   // of the first element in the parameter vector
+  uint32_t count = 0;    // elements
+  uint32_t fan_in = 0;   // inputs of one output unit, for the initialisation; 0 for a bias
 };
 
 // Where everything stands in one flat parameter vector, and each layer's output shape for one example.

@@ -21,8 +21,10 @@ Failure in_range(const char* name, float value, float low, float high) {
 
 const char* codec_name(CodecId codec) {
   switch (codec) {
-    case CodecId::kFp32: return "fp32";
-    case CodecId::kQsgd: return "qsgd";
+    case CodecId::kFp32:
+      return "fp32";
+    case CodecId::kQsgd:
+      return "qsgd";
   }
   return "unknown";
 }

@@ -14,9 +14,9 @@ struct BatchLoss {
   uint32_t correct = 0;  // examples whose first largest logit is their label's
 };
 
-// logits is [labels.size()][classes]. Writes d(mean loss)/d(logits) = (softmax - one_hot) / batch_size to `gradient`, of the
-// same shape, unless that is empty. These examples may be a slice of a larger batch; batch_size 0 says that they are all of
-// it. REQUIRES: every label < classes.
+// logits is [labels.size()][classes]. Writes d(mean loss)/d(logits) = (softmax - one_hot) / batch_size to `gradient`,
+// of the same shape, unless that is empty. These examples may be a slice of a larger batch; batch_size 0 says that they
+// are all of it. REQUIRES: every label < classes.
 BatchLoss softmax_cross_entropy(std::span<const float> logits, std::span<const uint32_t> labels, uint32_t classes,
                                 std::span<float> gradient, uint32_t batch_size = 0);
 

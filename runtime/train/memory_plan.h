@@ -13,8 +13,8 @@
 namespace runnel::train {
 
 // Each part includes the padding that puts its buffers on cache lines, so the parts add up to the total.
-// Examples that go through the network together. A larger minibatch is worked off in slices whose gradients add up: the same
-// step, with the activations of a few examples instead of all.
+// Examples that go through the network together. A larger minibatch is worked off in slices whose gradients add up: the
+// same step, with the activations of a few examples instead of all.
 inline constexpr uint32_t kSliceExamples = 8;
 
 struct MemoryPlan {

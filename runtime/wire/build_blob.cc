@@ -12,17 +12,22 @@ constexpr size_t kTensorOverheadBytesMax = 192;
 constexpr size_t kLayerBytesMax = 96;
 constexpr size_t kBlobOverheadBytesMax = 1024;
 
-bool aligned(MutableByteView memory) { return reinterpret_cast<uintptr_t>(memory.data()) % 8 == 0; }
+bool aligned(MutableByteView memory) {
+  return reinterpret_cast<uintptr_t>(memory.data()) % 8 == 0;
+}
 
 }  // namespace
 
-size_t update_overhead_bytes_max(size_t tensor_count) { return kBlobOverheadBytesMax + tensor_count * kTensorOverheadBytesMax; }
+size_t update_overhead_bytes_max(size_t tensor_count) {
+  return kBlobOverheadBytesMax + tensor_count * kTensorOverheadBytesMax;
+}
 
 Result<ByteView> build_update(const Update& update, MutableByteView memory) {
   RUNNEL_ASSERT(aligned(memory));
   size_t needed = update_overhead_bytes_max(update.tensors.size());
   for (const plan::EncodedTensor& tensor : update.tensors) needed += tensor.payload.size();
-  if (needed > memory.size()) return fail(Error::kNoMemory, "an update of up to %zu bytes in %zu", needed, memory.size());
+  if (needed > memory.size())
+    return fail(Error::kNoMemory, "an update of up to %zu bytes in %zu", needed, memory.size());
 
   BlockAllocator allocator(memory);
   flatbuffers::FlatBufferBuilder builder(memory.size() / 8 * 8, &allocator);
@@ -32,14 +37,14 @@ Result<ByteView> build_update(const Update& update, MutableByteView memory) {
     const std::string_view name = update.tensor_names[i];
     const auto payload = builder.CreateVector(tensor.payload.data(), tensor.payload.size());
     tensors[i] = schema::CreateTensor(builder, builder.CreateString(name.data(), name.size()),
-                                      static_cast<schema::Codec>(tensor.codec), tensor.count, tensor.bits, tensor.levels,
-                                      tensor.bucket, tensor.scale, payload);
+                                      static_cast<schema::Codec>(tensor.codec), tensor.count, tensor.bits,
+                                      tensor.levels, tensor.bucket, tensor.scale, payload);
   }
   const auto list = builder.CreateVector(tensors.data(), update.tensors.size());
   const auto device = builder.CreateString(update.device.data(), update.device.size());
-  schema::FinishUpdateBuffer(builder,
-                             schema::CreateUpdate(builder, update.run, device, update.sequence, update.round, update.model_version,
-                                                  update.sample_count, update.mean_loss, list));
+  schema::FinishUpdateBuffer(
+      builder, schema::CreateUpdate(builder, update.run, device, update.sequence, update.round, update.model_version,
+                                    update.sample_count, update.mean_loss, list));
   return ByteView{builder.GetBufferPointer(), builder.GetSize()};
 }
 
@@ -57,9 +62,9 @@ Result<ByteView> build_model(const Model& model, MutableByteView memory) {
   std::array<flatbuffers::Offset<schema::Layer>, plan::kLayersMax> layers;
   for (size_t i = 0; i < model.spec.layers.size(); ++i) {
     const plan::LayerSpec& layer = model.spec.layers[i];
-    layers[i] = schema::CreateLayer(builder, static_cast<schema::LayerKind>(layer.kind), layer.units, layer.kernel.height,
-                                    layer.kernel.width, layer.stride.height, layer.stride.width, layer.padding.height,
-                                    layer.padding.width);
+    layers[i] = schema::CreateLayer(builder, static_cast<schema::LayerKind>(layer.kind), layer.units,
+                                    layer.kernel.height, layer.kernel.width, layer.stride.height, layer.stride.width,
+                                    layer.padding.height, layer.padding.width);
   }
   const auto parameters = builder.CreateVector(model.parameters.data(), model.parameters.size());
   const auto list = builder.CreateVector(layers.data(), model.spec.layers.size());

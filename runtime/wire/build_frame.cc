@@ -37,16 +37,17 @@ struct BodyBuilder {
                                      m.frame_bytes_max, m.held_run, m.held_model_version));
   }
   Offset<schema::Frame> operator()(const Welcome& m) {
-    return frame(schema::Body::Welcome, schema::CreateWelcome(b, m.protocol, text(b, m.software), m.run, m.rounds,
-                                                              m.chunk_bytes_max, m.window_bytes, m.ping_after_ms, m.last_sequence));
+    return frame(schema::Body::Welcome,
+                 schema::CreateWelcome(b, m.protocol, text(b, m.software), m.run, m.rounds, m.chunk_bytes_max,
+                                       m.window_bytes, m.ping_after_ms, m.last_sequence));
   }
   Offset<schema::Frame> operator()(const RoundPlan& m) {
     const plan::RoundPlan& p = m.plan;
     const plan::TrainingSpec& t = p.training;
     return frame(schema::Body::RoundPlan,
                  schema::CreateRoundPlan(b, p.run, p.round, p.rounds, p.model_version, m.model_bytes, p.seed,
-                                         static_cast<uint64_t>(to_ms(p.time_left)), t.learning_rate, t.momentum, t.weight_decay,
-                                         t.proximal_mu, t.batch_size, t.local_epochs, t.local_steps,
+                                         static_cast<uint64_t>(to_ms(p.time_left)), t.learning_rate, t.momentum,
+                                         t.weight_decay, t.proximal_mu, t.batch_size, t.local_epochs, t.local_steps,
                                          static_cast<uint8_t>(p.codec.codec), p.codec.levels, p.codec.bucket,
                                          p.codec.exact_coordinates_max));
   }
@@ -69,8 +70,8 @@ struct BodyBuilder {
                  schema::CreateUpdateAck(b, m.sequence, static_cast<schema::UpdateState>(m.state), m.received_bytes));
   }
   Offset<schema::Frame> operator()(const Refusal& m) {
-    return frame(schema::Body::Refusal, schema::CreateRefusal(b, static_cast<schema::Reason>(m.reason), text(b, m.detail),
-                                                              m.sequence, m.retry_after_ms));
+    return frame(schema::Body::Refusal, schema::CreateRefusal(b, static_cast<schema::Reason>(m.reason),
+                                                              text(b, m.detail), m.sequence, m.retry_after_ms));
   }
   Offset<schema::Frame> operator()(const Ping& m) { return frame(schema::Body::Ping, schema::CreatePing(b, m.nonce)); }
   Offset<schema::Frame> operator()(const Pong& m) { return frame(schema::Body::Pong, schema::CreatePong(b, m.nonce)); }

@@ -22,18 +22,20 @@ Failure convert_tensor(uint32_t index, const schema::Tensor& from, Update& updat
   plan::EncodedTensor to;
   to.codec = static_cast<plan::CodecId>(from.codec());
   if (to.codec != plan::CodecId::kFp32 && to.codec != plan::CodecId::kQsgd) {
-    return fail(Error::kUnsupported, "Update.tensors[%u]: codec %u is not known here", index, static_cast<unsigned>(from.codec()));
+    return fail(Error::kUnsupported, "Update.tensors[%u]: codec %u is not known here", index,
+                static_cast<unsigned>(from.codec()));
   }
   to.count = from.count();
-  if (to.count > plan::kParametersMax) return fail(Error::kLimit, "Update.tensors[%u] claims %u coordinates", index, to.count);
+  if (to.count > plan::kParametersMax)
+    return fail(Error::kLimit, "Update.tensors[%u] claims %u coordinates", index, to.count);
   to.bits = from.bits();
   to.levels = from.levels();
   to.bucket = from.bucket();
   to.scale = from.scale();
   if (!std::isfinite(to.scale) || to.scale < 0.0F) {
     return fail(std::isfinite(to.scale) ? Error::kOutOfRange : Error::kNotFinite,
-                "Update.tensors[%u] \"%.*s\": scale %g must be finite and not negative", index, static_cast<int>(name.size()),
-                name.data(), static_cast<double>(to.scale));
+                "Update.tensors[%u] \"%.*s\": scale %g must be finite and not negative", index,
+                static_cast<int>(name.size()), name.data(), static_cast<double>(to.scale));
   }
   to.payload = bytes_of(from.payload());
   if (!update.tensors.push_back(to) || !update.tensor_names.push_back(name)) {
@@ -44,15 +46,23 @@ Failure convert_tensor(uint32_t index, const schema::Tensor& from, Update& updat
 
 Result<plan::LayerKind> convert_kind(uint32_t index, schema::LayerKind kind) {
   switch (kind) {
-    case schema::LayerKind::dense: return plan::LayerKind::kDense;
-    case schema::LayerKind::conv2d: return plan::LayerKind::kConv2d;
-    case schema::LayerKind::max_pool2d: return plan::LayerKind::kMaxPool2d;
-    case schema::LayerKind::avg_pool2d: return plan::LayerKind::kAvgPool2d;
-    case schema::LayerKind::relu: return plan::LayerKind::kRelu;
-    case schema::LayerKind::flatten: return plan::LayerKind::kFlatten;
-    case schema::LayerKind::none: break;
+    case schema::LayerKind::dense:
+      return plan::LayerKind::kDense;
+    case schema::LayerKind::conv2d:
+      return plan::LayerKind::kConv2d;
+    case schema::LayerKind::max_pool2d:
+      return plan::LayerKind::kMaxPool2d;
+    case schema::LayerKind::avg_pool2d:
+      return plan::LayerKind::kAvgPool2d;
+    case schema::LayerKind::relu:
+      return plan::LayerKind::kRelu;
+    case schema::LayerKind::flatten:
+      return plan::LayerKind::kFlatten;
+    case schema::LayerKind::none:
+      break;
   }
-  return fail(Error::kUnsupported, "Model.spec.layers[%u]: kind %u is not known here", index, static_cast<unsigned>(kind));
+  return fail(Error::kUnsupported, "Model.spec.layers[%u]: kind %u is not known here", index,
+              static_cast<unsigned>(kind));
 }
 
 Failure convert_spec(const schema::ModelSpec& from, plan::ModelSpec& to) {
@@ -84,7 +94,8 @@ Failure decode_update(ByteView bytes, Update& update) {
     return fail(Error::kMalformed, "not an update: its identifier is not RNLU");
   }
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), kDepthMax, kTablesMax);
-  if (!schema::VerifyUpdateBuffer(verifier)) return fail(Error::kMalformed, "an update whose offsets do not hold together");
+  if (!schema::VerifyUpdateBuffer(verifier))
+    return fail(Error::kMalformed, "an update whose offsets do not hold together");
   const schema::Update& from = *schema::GetUpdate(bytes.data());
   update = Update{};
   update.run = from.run();
@@ -95,7 +106,8 @@ Failure decode_update(ByteView bytes, Update& update) {
   update.model_version = from.model_version();
   update.sample_count = from.sample_count();
   if (update.sample_count == 0 || update.sample_count > kSampleCountMax) {
-    return fail(Error::kOutOfRange, "Update.sample_count is %u, it must be 1..%u", update.sample_count, kSampleCountMax);
+    return fail(Error::kOutOfRange, "Update.sample_count is %u, it must be 1..%u", update.sample_count,
+                kSampleCountMax);
   }
   update.mean_loss = from.mean_loss();
   if (!std::isfinite(update.mean_loss)) return fail(Error::kNotFinite, "Update.mean_loss is not finite");
@@ -106,20 +118,24 @@ Failure decode_update(ByteView bytes, Update& update) {
 
 Failure decode_model(ByteView bytes, Model& model) {
   RUNNEL_TRY(check_blob("a model", bytes));
-  if (!schema::ModelBufferHasIdentifier(bytes.data())) return fail(Error::kMalformed, "not a model: its identifier is not RNLM");
+  if (!schema::ModelBufferHasIdentifier(bytes.data()))
+    return fail(Error::kMalformed, "not a model: its identifier is not RNLM");
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), kDepthMax, kTablesMax);
-  if (!schema::VerifyModelBuffer(verifier)) return fail(Error::kMalformed, "a model whose offsets do not hold together");
+  if (!schema::VerifyModelBuffer(verifier))
+    return fail(Error::kMalformed, "a model whose offsets do not hold together");
   const schema::Model& from = *schema::GetModel(bytes.data());
   model = Model{};
   model.run = from.run();
   model.model_version = from.model_version();
-  if (from.spec() == nullptr || from.parameters() == nullptr) return fail(Error::kMalformed, "Model lacks its spec or parameters");
+  if (from.spec() == nullptr || from.parameters() == nullptr)
+    return fail(Error::kMalformed, "Model lacks its spec or parameters");
   RUNNEL_TRY(convert_spec(*from.spec(), model.spec));
   const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);
   if (!layout) return layout.failure();
   model.parameters = {from.parameters()->data(), from.parameters()->size()};
   if (model.parameters.size() != layout->parameter_count) {
-    return fail(Error::kShape, "Model carries %zu parameters, its layers need %u", model.parameters.size(), layout->parameter_count);
+    return fail(Error::kShape, "Model carries %zu parameters, its layers need %u", model.parameters.size(),
+                layout->parameter_count);
   }
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     if (!std::isfinite(model.parameters[i])) return fail(Error::kNotFinite, "Model.parameters[%zu] is not finite", i);

@@ -14,8 +14,8 @@ Failure check_chunk(const char* what, uint64_t offset, ByteView payload, uint64_
     return fail(Error::kLimit, "%s payload is %zu bytes, the limit is %u", what, payload.size(), kChunkBytesMax);
   }
   if (total_bytes > kBlobBytesMax || !range_within(offset, payload.size(), total_bytes)) {
-    return fail(Error::kOutOfRange, "%s covers [%llu, +%zu) of %llu bytes", what, static_cast<unsigned long long>(offset),
-                payload.size(), static_cast<unsigned long long>(total_bytes));
+    return fail(Error::kOutOfRange, "%s covers [%llu, +%zu) of %llu bytes", what,
+                static_cast<unsigned long long>(offset), payload.size(), static_cast<unsigned long long>(total_bytes));
   }
   return Error::kOk;
 }
@@ -50,9 +50,11 @@ Result<Message> convert(const schema::Welcome& from) {
   to.ping_after_ms = from.ping_after_ms();
   to.last_sequence = from.last_sequence();
   if (to.chunk_bytes_max == 0 || to.chunk_bytes_max > kChunkBytesMax) {
-    return fail(Error::kOutOfRange, "Welcome.chunk_bytes_max is %u, it must be 1..%u", to.chunk_bytes_max, kChunkBytesMax);
+    return fail(Error::kOutOfRange, "Welcome.chunk_bytes_max is %u, it must be 1..%u", to.chunk_bytes_max,
+                kChunkBytesMax);
   }
-  if (to.window_bytes < to.chunk_bytes_max) return fail(Error::kOutOfRange, "Welcome.window_bytes is less than one chunk");
+  if (to.window_bytes < to.chunk_bytes_max)
+    return fail(Error::kOutOfRange, "Welcome.window_bytes is less than one chunk");
   return Message(to);
 }
 
@@ -63,10 +65,11 @@ Result<Message> convert(const schema::RoundPlan& from) {
   to.plan.rounds = from.rounds();
   to.plan.model_version = from.model_version();
   to.plan.seed = from.seed();
-  if (from.time_left_ms() > 366ULL * 86400 * 1000) return fail(Error::kOutOfRange, "RoundPlan.time_left_ms is over a year");
+  if (from.time_left_ms() > 366ULL * 86400 * 1000)
+    return fail(Error::kOutOfRange, "RoundPlan.time_left_ms is over a year");
   to.plan.time_left = milliseconds(static_cast<int64_t>(from.time_left_ms()));
-  to.plan.training = {from.learning_rate(), from.momentum(), from.weight_decay(), from.proximal_mu(),
-                      from.batch_size(), from.local_epochs(), from.local_steps()};
+  to.plan.training = {from.learning_rate(), from.momentum(),     from.weight_decay(), from.proximal_mu(),
+                      from.batch_size(),    from.local_epochs(), from.local_steps()};
   to.plan.codec.codec = static_cast<plan::CodecId>(from.codec());
   to.plan.codec.levels = from.levels();
   to.plan.codec.bucket = from.bucket();
@@ -116,27 +119,44 @@ Result<Message> convert(const schema::Refusal& from) {
   return Message(to);
 }
 
-Result<Message> convert(const schema::Ping& from) { return Message(Ping{from.nonce()}); }
-Result<Message> convert(const schema::Pong& from) { return Message(Pong{from.nonce()}); }
+Result<Message> convert(const schema::Ping& from) {
+  return Message(Ping{from.nonce()});
+}
+Result<Message> convert(const schema::Pong& from) {
+  return Message(Pong{from.nonce()});
+}
 Result<Message> convert(const schema::Bye& from) {
   return Message(Bye{from.cause() == schema::ByeCause::finished ? ByeCause::kFinished : ByeCause::kLeaving});
 }
 
 Result<Message> convert_body(const schema::Frame& frame) {
   switch (frame.body_type()) {
-    case schema::Body::NONE: return fail(Error::kMalformed, "a frame without a body");
-    case schema::Body::Hello: return convert(*frame.body_as_Hello());
-    case schema::Body::Welcome: return convert(*frame.body_as_Welcome());
-    case schema::Body::RoundPlan: return convert(*frame.body_as_RoundPlan());
-    case schema::Body::ModelRequest: return convert(*frame.body_as_ModelRequest());
-    case schema::Body::ModelChunk: return convert(*frame.body_as_ModelChunk());
-    case schema::Body::UpdateOffer: return convert(*frame.body_as_UpdateOffer());
-    case schema::Body::UpdateChunk: return convert(*frame.body_as_UpdateChunk());
-    case schema::Body::UpdateAck: return convert(*frame.body_as_UpdateAck());
-    case schema::Body::Refusal: return convert(*frame.body_as_Refusal());
-    case schema::Body::Ping: return convert(*frame.body_as_Ping());
-    case schema::Body::Pong: return convert(*frame.body_as_Pong());
-    case schema::Body::Bye: return convert(*frame.body_as_Bye());
+    case schema::Body::NONE:
+      return fail(Error::kMalformed, "a frame without a body");
+    case schema::Body::Hello:
+      return convert(*frame.body_as_Hello());
+    case schema::Body::Welcome:
+      return convert(*frame.body_as_Welcome());
+    case schema::Body::RoundPlan:
+      return convert(*frame.body_as_RoundPlan());
+    case schema::Body::ModelRequest:
+      return convert(*frame.body_as_ModelRequest());
+    case schema::Body::ModelChunk:
+      return convert(*frame.body_as_ModelChunk());
+    case schema::Body::UpdateOffer:
+      return convert(*frame.body_as_UpdateOffer());
+    case schema::Body::UpdateChunk:
+      return convert(*frame.body_as_UpdateChunk());
+    case schema::Body::UpdateAck:
+      return convert(*frame.body_as_UpdateAck());
+    case schema::Body::Refusal:
+      return convert(*frame.body_as_Refusal());
+    case schema::Body::Ping:
+      return convert(*frame.body_as_Ping());
+    case schema::Body::Pong:
+      return convert(*frame.body_as_Pong());
+    case schema::Body::Bye:
+      return convert(*frame.body_as_Bye());
   }
   return fail(Error::kUnsupported, "message kind %u is not known here", static_cast<unsigned>(frame.body_type()));
 }
@@ -149,9 +169,11 @@ Result<Message> decode_frame(ByteView bytes) {
     return fail(Error::kLimit, "a frame of %zu bytes, the limit is %u", bytes.size(), kFrameBytesMax);
   }
   if (bytes.size() < 12) return fail(Error::kTruncated, "a frame of %zu bytes is too short", bytes.size());
-  if (!schema::FrameBufferHasIdentifier(bytes.data())) return fail(Error::kMalformed, "not a frame: its identifier is not RNL1");
+  if (!schema::FrameBufferHasIdentifier(bytes.data()))
+    return fail(Error::kMalformed, "not a frame: its identifier is not RNL1");
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), kDepthMax, kTablesMax);
-  if (!schema::VerifyFrameBuffer(verifier)) return fail(Error::kMalformed, "a frame whose offsets do not hold together");
+  if (!schema::VerifyFrameBuffer(verifier))
+    return fail(Error::kMalformed, "a frame whose offsets do not hold together");
   const schema::Frame& frame = *schema::GetFrame(bytes.data());
   // A union that is absent, or of a kind that the verifier does not know, passes it.
   if (frame.body() == nullptr) return fail(Error::kMalformed, "a frame without a body");

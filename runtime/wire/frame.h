@@ -1,7 +1,7 @@
 // Bytes to messages and back. The one room that sees FlatBuffers' generated types.
 //
-// Decoding is total: any bytes give a message or a Failure that says what is wrong, in time linear in their number, without
-// allocating. The FlatBuffers verifier runs first, then a semantic check of every field that is later used.
+// Decoding is total: any bytes give a message or a Failure that says what is wrong, in time linear in their number,
+// without allocating. The FlatBuffers verifier runs first, then a semantic check of every field that is later used.
 // Building writes into a FrameBuilder's own memory, which is set at construction and never grows.
 #pragma once
 
@@ -45,7 +45,8 @@ class FrameBuilder {
 size_t update_overhead_bytes_max(size_t tensor_count);
 
 // Writes an Update message to the end of `memory` and returns the part that holds it, or kNoMemory. REQUIRES: memory is
-// 8-byte aligned, names are at most kNameBytesMax long. The part may be only 4-byte aligned: copy it before decoding it.
+// 8-byte aligned, names are at most kNameBytesMax long. The part may be only 4-byte aligned: copy it before decoding
+// it.
 Result<ByteView> build_update(const Update& update, MutableByteView memory);
 
 // Writes a Model message; `memory` as above. model_bytes_max() gives a size that is enough.

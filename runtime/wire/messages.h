@@ -1,7 +1,8 @@
 // The messages of the protocol as plain values: what schemas/*.fbs say, without any generated type.
 //
 // Memory: views (texts, payloads, tensors' bytes) are borrowed from the bytes that were decoded and die with them.
-// Trust: a decoded message is well formed and within the limits below; whether it makes sense now is the engines' business.
+// Trust: a decoded message is well formed and within the limits below; whether it makes sense now is the engines'
+// business.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +21,13 @@ inline constexpr uint16_t kProtocolMin = 1;
 inline constexpr uint16_t kProtocolMax = 1;
 
 // Limits: what is larger is refused before anything is read from it.
-inline constexpr uint32_t kFrameBytesMax = 15 * 1024;    // fits one DTLS record
-inline constexpr uint32_t kChunkBytesMax = 14 * 1024;    // a chunk's payload
-inline constexpr uint64_t kBlobBytesMax = 1ULL << 28;    // an Update or a Model message
+inline constexpr uint32_t kFrameBytesMax = 15 * 1024;  // fits one DTLS record
+inline constexpr uint32_t kChunkBytesMax = 14 * 1024;  // a chunk's payload
+inline constexpr uint64_t kBlobBytesMax = 1ULL << 28;  // an Update or a Model message
 inline constexpr uint32_t kNameBytesMax = 63;
 inline constexpr uint32_t kTextBytesMax = 512;
 inline constexpr uint32_t kCodecsMax = 32;
-inline constexpr uint32_t kSampleCountMax = 1U << 20;    // examples behind one update
+inline constexpr uint32_t kSampleCountMax = 1U << 20;  // examples behind one update
 
 struct Hello {
   uint16_t protocol_min = kProtocolMin;
@@ -132,8 +133,8 @@ struct Bye {
   ByeCause cause = ByeCause::kLeaving;
 };
 
-using Message = std::variant<Hello, Welcome, RoundPlan, ModelRequest, ModelChunk, UpdateOffer, UpdateChunk, UpdateAck, Refusal,
-                             Ping, Pong, Bye>;
+using Message = std::variant<Hello, Welcome, RoundPlan, ModelRequest, ModelChunk, UpdateOffer, UpdateChunk, UpdateAck,
+                             Refusal, Ping, Pong, Bye>;
 
 // "UpdateChunk" and so on: the schema's name of the message.
 const char* message_name(const Message& message);

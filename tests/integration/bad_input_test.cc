@@ -15,22 +15,26 @@ namespace {
 void expect_refused(const std::vector<std::string>& command, const std::vector<std::string>& parts) {
   const Outcome outcome = run(command);
   EXPECT_NE(outcome.status, 0) << outcome.output;
-  for (const std::string& part : parts) EXPECT_TRUE(contains(outcome.output, part)) << "missing \"" << part << "\" in: " << outcome.output;
+  for (const std::string& part : parts)
+    EXPECT_TRUE(contains(outcome.output, part)) << "missing \"" << part << "\" in: " << outcome.output;
 }
 
 TEST(BadInput, FilesThatDoNotParseAreNamedWithTheLine) {
   const TempFolder folder;
-  write_text(folder / "bad-model.toml", "name = \"x\"\ninput = [1, 8, 8]\nclasses = 3\n[[layer]]\nkind = \"denze\"\nunits = 3\n");
+  write_text(folder / "bad-model.toml",
+             "name = \"x\"\ninput = [1, 8, 8]\nclasses = 3\n[[layer]]\nkind = \"denze\"\nunits = 3\n");
   expect_refused({program("runnel-coordinator"), "init", "--state", folder / "a", "--model", folder / "bad-model.toml"},
                  {"bad-model.toml", "denze", "line 5"});
-  write_text(folder / "shape.toml", "name = \"x\"\ninput = [1, 8, 8]\nclasses = 3\n[[layer]]\nkind = \"dense\"\nunits = 3\n");
+  write_text(folder / "shape.toml",
+             "name = \"x\"\ninput = [1, 8, 8]\nclasses = 3\n[[layer]]\nkind = \"dense\"\nunits = 3\n");
   expect_refused({program("runnel-coordinator"), "init", "--state", folder / "a", "--model", folder / "shape.toml"},
                  {"shape.toml", "layer 0 (dense)", "flatten"});
   write_text(folder / "bad-plan.toml", "rounds = 5\ncohrot = 3\n");
   expect_refused({program("runnel-coordinator"), "init", "--state", folder / "a", "--plan", folder / "bad-plan.toml"},
                  {"bad-plan.toml", "cohrot", "line 2"});
   write_text(folder / "range.toml", "rounds = 0\n");
-  expect_refused({program("runnel-coordinator"), "init", "--state", folder / "a", "--plan", folder / "range.toml"}, {"range.toml", "rounds"});
+  expect_refused({program("runnel-coordinator"), "init", "--state", folder / "a", "--plan", folder / "range.toml"},
+                 {"range.toml", "rounds"});
   expect_refused({program("runnel-coordinator"), "run", "--state", folder / "nothing"}, {"nothing", "init"});
   EXPECT_FALSE(std::filesystem::exists(folder / "a")) << "a failed init left something behind";
 }
@@ -39,8 +43,8 @@ TEST(BadInput, DataFilesThatDoNotParseAreNamedWithTheRow) {
   RunningFleet fleet(1, {"--model", "digits-mlp"});
   ASSERT_TRUE(fleet.made()) << fleet.why_not();
   const auto device = [&](const std::string& data) {
-    return std::vector<std::string>{program("runnel-device"), "run", "--bundle", fleet.bundle(0), "--state", fleet.device_state(0),
-                                    "--data", data};
+    return std::vector<std::string>{program("runnel-device"), "run",    "--bundle", fleet.bundle(0), "--state",
+                                    fleet.device_state(0),    "--data", data};
   };
   expect_refused(device("csv:" + fleet.path("absent.csv")), {"absent.csv"});
   write_text(fleet.path("bad.csv"), "1,2,3,0\n1,2,oops,1\n");
@@ -55,16 +59,18 @@ TEST(BadInput, DataFilesThatDoNotParseAreNamedWithTheRow) {
 TEST(BadInput, AModelThatDoesNotFitTheDataLeavesTheRoundToOthersAndSaysSo) {
   RunningFleet fleet(1, {"--model", "digits-mlp", "--rounds", "1"});
   ASSERT_TRUE(fleet.made()) << fleet.why_not();
-  Background coordinator({program("runnel-coordinator"), "run", "--state", fleet.state(), "--bind", "tcp://127.0.0.1:0"},
-                         fleet.path("c.log"));
+  Background coordinator(
+      {program("runnel-coordinator"), "run", "--state", fleet.state(), "--bind", "tcp://127.0.0.1:0"},
+      fleet.path("c.log"));
   ASSERT_TRUE(eventually([&] { return contains(coordinator.output(), "listening on "); }));
   const std::string log = coordinator.output();
   const size_t at = log.find("tcp://");
   const std::string endpoint = log.substr(at, log.find('\n', at) - at);
-  Background device({program("runnel-device"), "run", "--bundle", fleet.bundle(0), "--state", fleet.device_state(0), "--coordinator",
-                     endpoint, "--data", "generated"},
+  Background device({program("runnel-device"), "run", "--bundle", fleet.bundle(0), "--state", fleet.device_state(0),
+                     "--coordinator", endpoint, "--data", "generated"},
                     fleet.path("d.log"));
-  EXPECT_TRUE(eventually([&] { return contains(device.output(), "round 1 cannot be trained here"); })) << device.output();
+  EXPECT_TRUE(eventually([&] { return contains(device.output(), "round 1 cannot be trained here"); }))
+      << device.output();
   EXPECT_TRUE(contains(device.output(), "192")) << device.output();
   EXPECT_TRUE(device.running());
 }
@@ -76,8 +82,8 @@ TEST(BadInput, CredentialsThatAreNotGood) {
   ASSERT_TRUE(ours.start_coordinator());
   const auto run_with = [&](const std::string& bundle, const std::string& log) {
     return std::make_unique<Background>(
-        std::vector<std::string>{program("runnel-device"), "run", "--bundle", bundle, "--state", ours.path(log + "-state"),
-                                 "--coordinator", ours.endpoint(), "--data", "generated"},
+        std::vector<std::string>{program("runnel-device"), "run", "--bundle", bundle, "--state",
+                                 ours.path(log + "-state"), "--coordinator", ours.endpoint(), "--data", "generated"},
         ours.path(log));
   };
   // A certificate of another fleet.
@@ -86,7 +92,8 @@ TEST(BadInput, CredentialsThatAreNotGood) {
   // A device that was thrown out.
   ASSERT_EQ(run({program("runnel-coordinator"), "revoke", "d1", "--state", ours.state()}).status, 0);
   auto revoked = run_with(ours.bundle(1), "revoked.log");
-  EXPECT_TRUE(eventually([&] { return contains(ours.coordinator().output(), "d1 is revoked"); })) << ours.coordinator().output();
+  EXPECT_TRUE(eventually([&] { return contains(ours.coordinator().output(), "d1 is revoked"); }))
+      << ours.coordinator().output();
   EXPECT_TRUE(eventually([&] { return contains(revoked->output(), "no secure session"); })) << revoked->output();
   // A damaged bundle.
   write_text(ours.path("damaged.toml"), "name = \"d9\"\ncoordinator = \"tcp://127.0.0.1:1\"\nca = \"no\"\n");
@@ -129,7 +136,8 @@ TEST(BadInput, GarbageOnThePortCostsTheCoordinatorNothingLasting) {
   const auto garbage = [&](int connections) {
     for (int i = 0; i < connections; ++i) {
       // Half of them begin like ZeroMQ and go wrong later.
-      std::string bytes = i % 2 == 0 ? std::string("\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL", 16) + std::string(48, '\0') : std::string();
+      std::string bytes =
+          i % 2 == 0 ? std::string("\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL", 16) + std::string(48, '\0') : std::string();
       for (int j = 0; j < 400; ++j) bytes += static_cast<char>(rng.below(256));
       send_raw(fleet.endpoint(), bytes);
     }
@@ -202,7 +210,8 @@ TEST(FullDisk, TheCoordinatorAcknowledgesNothingUntilThereIsRoom) {
   std::filesystem::copy(saved, fleet.state(), std::filesystem::copy_options::recursive);
   ASSERT_TRUE(fleet.start_coordinator());
   fleet.start_device(0);
-  ASSERT_TRUE(eventually([&] { return contains(fleet.device(0).output(), "round 3 of 40"); })) << fleet.device(0).output();
+  ASSERT_TRUE(eventually([&] { return contains(fleet.device(0).output(), "round 3 of 40"); }))
+      << fleet.device(0).output();
   disk.fill();
   ASSERT_TRUE(eventually([&] { return contains(fleet.coordinator().output(), "not stored (storage_full)"); }))
       << fleet.coordinator().output();

@@ -58,7 +58,8 @@ TEST(Crash, ARefusedStartLeavesTheRunningCoordinatorAlone) {
   RunningFleet fleet(1, {"--rounds", "2"});
   ASSERT_TRUE(fleet.made()) << fleet.why_not();
   ASSERT_TRUE(fleet.start_coordinator());
-  const Outcome second = run({program("runnel-coordinator"), "run", "--state", fleet.state(), "--bind", "tcp://127.0.0.1:0"});
+  const Outcome second =
+      run({program("runnel-coordinator"), "run", "--state", fleet.state(), "--bind", "tcp://127.0.0.1:0"});
   EXPECT_NE(second.status, 0);
   EXPECT_TRUE(contains(second.output, "run.lock")) << second.output;
   fleet.start_device(0);

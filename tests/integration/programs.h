@@ -19,7 +19,9 @@
 
 namespace runnel::testing_programs {
 
-inline std::string program(const std::string& name) { return std::string(RUNNEL_BIN_DIR) + "/" + name; }
+inline std::string program(const std::string& name) {
+  return std::string(RUNNEL_BIN_DIR) + "/" + name;
+}
 
 inline std::string read_text(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -125,7 +127,9 @@ inline bool eventually(const std::function<bool()>& condition) {
   return false;
 }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 inline size_t count_of(const std::string& text, const std::string& part) {
   size_t count = 0;

@@ -11,7 +11,8 @@ class RunningFleet {
  public:
   // Makes the fleet with `plan` as further words for init, and enrols `devices` of them: d0, d1, ...
   RunningFleet(size_t devices, const std::vector<std::string>& plan) {
-    std::vector<std::string> init{program("runnel-coordinator"), "init", "--state", state(), "--min-devices", std::to_string(devices)};
+    std::vector<std::string> init{program("runnel-coordinator"), "init", "--state", state(), "--min-devices",
+                                  std::to_string(devices)};
     init.insert(init.end(), plan.begin(), plan.end());
     made_ = run(init);
     std::vector<std::string> enroll{program("runnel-coordinator"), "enroll", "--state", state()};
@@ -31,23 +32,36 @@ class RunningFleet {
   // Starts the coordinator; the first time on a free port, then on that one again.
   bool start_coordinator(const std::vector<std::string>& more = {}) {
     const std::string bind = endpoint_.empty() ? "tcp://127.0.0.1:0" : endpoint_;
-    std::vector<std::string> command{program("runnel-coordinator"), "run", "--state", state(), "--bind", bind,
-                                     "--data", "generated", "--exit-when-finished"};
+    std::vector<std::string> command{
+        program("runnel-coordinator"), "run", "--state", state(), "--bind", bind, "--data", "generated",
+        "--exit-when-finished"};
     command.insert(command.end(), more.begin(), more.end());
     coordinator_log_ = folder_ / ("coordinator-" + std::to_string(++coordinator_starts_) + ".log");
     coordinator_ = std::make_unique<Background>(command, coordinator_log_);
     return eventually([&] {
-      const std::string text = coordinator_->output();
-      const size_t at = text.find("listening on ");
-      if (at == std::string::npos || text.find('\n', at) == std::string::npos) return !coordinator_->running();
-      endpoint_ = text.substr(at + 13, text.find('\n', at) - at - 13);
-      return true;
-    }) && coordinator_->running();
+             const std::string text = coordinator_->output();
+             const size_t at = text.find("listening on ");
+             if (at == std::string::npos || text.find('\n', at) == std::string::npos) return !coordinator_->running();
+             endpoint_ = text.substr(at + 13, text.find('\n', at) - at - 13);
+             return true;
+           }) &&
+           coordinator_->running();
   }
   void start_device(size_t i, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> command{program("runnel-device"), "run", "--bundle", bundle(i), "--state", device_state(i),
-                                     "--coordinator", endpoint_, "--data", "generated", "--part", std::to_string(i),
-                                     "--parts", std::to_string(devices_.size())};
+    std::vector<std::string> command{program("runnel-device"),
+                                     "run",
+                                     "--bundle",
+                                     bundle(i),
+                                     "--state",
+                                     device_state(i),
+                                     "--coordinator",
+                                     endpoint_,
+                                     "--data",
+                                     "generated",
+                                     "--part",
+                                     std::to_string(i),
+                                     "--parts",
+                                     std::to_string(devices_.size())};
     command.insert(command.end(), more.begin(), more.end());
     devices_[i] = std::make_unique<Background>(command, device_log(i));
   }

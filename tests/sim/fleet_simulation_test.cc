@@ -1,5 +1,5 @@
-// The product's engines in a world of faults, many seeds. RUNNEL_SIM_SEEDS sets how many (default below); a failing seed is
-// printed and replays alone with RUNNEL_SIM_FIRST=SEED RUNNEL_SIM_SEEDS=1.
+// The product's engines in a world of faults, many seeds. RUNNEL_SIM_SEEDS sets how many (default below); a failing
+// seed is printed and replays alone with RUNNEL_SIM_FIRST=SEED RUNNEL_SIM_SEEDS=1.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -60,10 +60,11 @@ TEST(FleetSimulation, PromisesHoldUnderFaults) {
     disks += report.disks_filled;
     hostile += report.hostile_frames;
   }
-  std::printf("%llu seeds: %llu cuts, %llu device crashes, %llu coordinator crashes, %llu full disks, %llu hostile frames\n",
-              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(cuts),
-              static_cast<unsigned long long>(device_crashes), static_cast<unsigned long long>(coordinator_crashes),
-              static_cast<unsigned long long>(disks), static_cast<unsigned long long>(hostile));
+  std::printf(
+      "%llu seeds: %llu cuts, %llu device crashes, %llu coordinator crashes, %llu full disks, %llu hostile frames\n",
+      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(cuts),
+      static_cast<unsigned long long>(device_crashes), static_cast<unsigned long long>(coordinator_crashes),
+      static_cast<unsigned long long>(disks), static_cast<unsigned long long>(hostile));
   if (seeds < 50) return;
   EXPECT_GT(cuts, seeds);
   EXPECT_GT(device_crashes, 0U);

@@ -20,7 +20,8 @@ inline std::vector<std::unique_ptr<data::Dataset>> clustered_points(size_t devic
     for (int i = 0; i < 24; ++i) {
       const auto label = static_cast<uint32_t>(rng.below(3));
       std::array<float, 8> point{};
-      for (size_t j = 0; j < point.size(); ++j) point[j] = static_cast<float>((j % 3 == label ? 1.0 : 0.0) + 0.3 * rng.normal());
+      for (size_t j = 0; j < point.size(); ++j)
+        point[j] = static_cast<float>((j % 3 == label ? 1.0 : 0.0) + 0.3 * rng.normal());
       const ByteView bytes(reinterpret_cast<const uint8_t*>(point.data()), sizeof point);
       if (!points->append(bytes, label).ok()) return {};
     }

@@ -100,6 +100,11 @@ DataSpec spec_of(const std::string& data, const std::string& partition = "", con
   return spec.ok() ? std::move(spec).value() : DataSpec{};
 }
 
+DataSpec idx_spec(const std::string& images, const std::string& labels) {
+  std::string data = "idx:";
+  return spec_of(data.append(images).append(",").append(labels));
+}
+
 Failure training_failure(const DataSpec& spec, uint32_t index = 0, uint32_t count = 1) {
   const Result<Dataset> part = load_training_part(spec, index, count, 1);
   return part.ok() ? Failure(Error::kOk) : part.failure();
@@ -293,7 +298,7 @@ TEST_F(DatasetFile, NamesWhatIsWrongWithImages) {
   const std::string labels = write("labels", idx_labels({0, 1}));
   for (const BadImages& bad : cases) {
     const std::string images = write(bad.name, bad.bytes);
-    const Failure failure = training_failure(spec_of("idx:" + images + "," + labels));
+    const Failure failure = training_failure(idx_spec(images, labels));
     EXPECT_EQ(failure.error(), bad.error) << bad.name << ": " << failure.text();
     EXPECT_THAT(failure.text(), AllOf(HasSubstr(images), HasSubstr(bad.text)));
   }
@@ -313,7 +318,7 @@ TEST_F(DatasetFile, NamesWhatIsWrongWithLabels) {
   };
   for (const BadImages& bad : cases) {
     const std::string labels = write(bad.name, bad.bytes);
-    const Failure failure = training_failure(spec_of("idx:" + images + "," + labels));
+    const Failure failure = training_failure(idx_spec(images, labels));
     EXPECT_EQ(failure.error(), bad.error) << bad.name << ": " << failure.text();
     EXPECT_THAT(failure.text(), AllOf(HasSubstr(labels), HasSubstr(bad.text)));
   }

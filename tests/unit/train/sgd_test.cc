@@ -102,10 +102,10 @@ TEST(Trainer, FollowsAHandWrittenSimulation) {
         float x[2];
         const uint32_t label = examples.read(order.at(position), x);
         double logits[2];
-        for (int c = 0; c < 2; ++c) logits[c] = values[2 * c] * x[0] + values[2 * c + 1] * x[1] + values[4 + c];
+        for (size_t c = 0; c < 2; ++c) logits[c] = values[2 * c] * x[0] + values[2 * c + 1] * x[1] + values[4 + c];
         const double total = std::exp(logits[0]) + std::exp(logits[1]);
         loss_sum -= std::log(std::exp(logits[label]) / total);
-        for (uint32_t c = 0; c < 2; ++c) {
+        for (size_t c = 0; c < 2; ++c) {
           const double error = (std::exp(logits[c]) / total - (c == label ? 1.0 : 0.0)) / count;
           gradient[2 * c] += error * x[0];
           gradient[2 * c + 1] += error * x[1];
