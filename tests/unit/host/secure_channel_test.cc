@@ -94,6 +94,7 @@ TEST_F(SecureChannelTest, ReorderedRecordsAllArriveAndRepeatedOnesDoNot) {
   make_both();
   establish();
   std::vector<Bytes> records;
+  records.reserve(10);
   for (int i = 0; i < 10; ++i) records.push_back(next_record("record " + std::to_string(i)));
   Rng rng(5);
   for (size_t i = records.size() - 1; i > 0; --i) std::swap(records[i], records[rng.below(i + 1)]);

@@ -13,7 +13,7 @@
 namespace runnel::journal::test {
 namespace {
 
-constexpr size_t kStorageBytes = 2 * 440;
+constexpr size_t kStorageBytes = size_t{2} * 440;
 
 // Changes with a compaction in the middle, and the state after each.
 struct History {

@@ -11,11 +11,11 @@
 namespace runnel::journal::test {
 namespace {
 
-constexpr size_t kStorageBytes = 2 * 384;
+constexpr size_t kStorageBytes = size_t{2} * 384;
 
 Bytes pattern(size_t bytes, unsigned salt) {
   Bytes value(bytes);
-  for (size_t i = 0; i < bytes; ++i) value[i] = static_cast<uint8_t>(i * 7 + salt * 31);
+  for (size_t i = 0; i < bytes; ++i) value[i] = static_cast<uint8_t>(i * 7 + size_t{salt} * 31);
   return value;
 }
 
