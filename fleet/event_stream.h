@@ -56,7 +56,7 @@ struct MemoryEvent {
   uint64_t arena_bytes = 0;
 };
 struct StateEvent {
-  std::string state;  // connecting, online, downloading, training, uploading, waiting, done
+  std::string state;  // connecting, online, downloading, training, uploading, waiting, offline, done
   uint32_t round = 0;
 };
 struct DoneEvent {

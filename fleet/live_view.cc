@@ -45,7 +45,7 @@ class Lines {
 const char* state_colour(const std::string& state) {
   if (state == "training") return kGreen;
   if (state == "uploading" || state == "downloading") return kCyan;
-  if (state == "connecting" || state == "starting" || state == "stopped") return kYellow;
+  if (state == "connecting" || state == "offline" || state == "starting" || state == "stopped") return kYellow;
   return kDim;
 }
 
@@ -100,7 +100,7 @@ void add_fleet(Lines& lines, const RunRecord& record) {
     ++count[device.state];
     if (device.link_state.outage) ++dark;
   }
-  const size_t away = count["connecting"] + count["starting"] + count["stopped"];
+  const size_t away = count["connecting"] + count["offline"] + count["starting"] + count["stopped"];
   std::string fleet = "Fleet  " + std::to_string(record.devices.size() - away) + " online, " +
                       std::to_string(count["training"]) + " training, " + std::to_string(count["uploading"]) +
                       " uploading";

@@ -65,6 +65,7 @@ details { margin-top: 12px; } details ul { overflow-wrap: anywhere; }
 
 std::string state_style(const std::string& state) {
   static constexpr std::array<const char*, 4> kDrawn = {"training", "uploading", "downloading", "connecting"};
+  if (state == "offline") return "connecting";  // without a session, and trying
   if (std::find(kDrawn.begin(), kDrawn.end(), state) != kDrawn.end()) return state;
   return state == "stopped" || state == "starting" ? "gone" : "waiting";
 }

@@ -139,7 +139,8 @@ Failure enroll_devices(const EnrollOptions& options, std::ostream& out) {
       options.out_folder.empty() ? folder.bundles() : without_trailing_slash(options.out_folder);
   if (options.out_path.empty()) RUNNEL_TRY(make_bundle_folder(bundles));
   for (const std::string& name : options.names) {
-    const std::string path = options.out_path.empty() ? bundles + "/" + name + ".toml" : options.out_path;
+    std::string path = options.out_path;
+    if (path.empty()) path.append(bundles).append("/").append(name).append(".toml");
     RUNNEL_TRY(enroll_one(options, name, path, *signer, **store, out));
   }
   if (options.request_path.empty()) {

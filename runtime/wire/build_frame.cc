@@ -31,10 +31,12 @@ struct BodyBuilder {
   }
 
   Offset<schema::Frame> operator()(const Hello& m) {
+    // One after another: the order in which arguments are evaluated, and so the bytes, would be the compiler's choice.
     const auto codecs = b.CreateVector(m.codecs.begin(), m.codecs.size());
-    return frame(schema::Body::Hello,
-                 schema::CreateHello(b, m.protocol_min, m.protocol_max, text(b, m.device), text(b, m.software), codecs,
-                                     m.frame_bytes_max, m.held_run, m.held_model_version));
+    const auto software = text(b, m.software);
+    const auto device = text(b, m.device);
+    return frame(schema::Body::Hello, schema::CreateHello(b, m.protocol_min, m.protocol_max, device, software, codecs,
+                                                          m.frame_bytes_max, m.held_run, m.held_model_version));
   }
   Offset<schema::Frame> operator()(const Welcome& m) {
     return frame(schema::Body::Welcome,

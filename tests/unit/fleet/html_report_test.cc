@@ -95,6 +95,7 @@ TEST(HtmlReport, CopesWithAnEmptyRun) {
 
 TEST(ReportStyle, KnowsEveryState) {
   EXPECT_EQ(state_style("training"), "training");
+  EXPECT_EQ(state_style("offline"), "connecting");
   EXPECT_EQ(state_style("stopped"), "gone");
   EXPECT_EQ(state_style("\" onload=x"), "waiting");
 }

@@ -33,6 +33,12 @@ TEST(LiveView, ShowsTheWholePicture) {
                   "[    3.0 s] d01: the link is down"));
 }
 
+TEST(LiveView, ADeviceWithoutASessionIsNotOnline) {
+  RunRecord record = half_way();
+  record.devices[0].state = "offline";
+  EXPECT_THAT(render_view(record, {}, {80, 24, false, "x"})[3], HasSubstr("1 online"));
+}
+
 TEST(LiveView, NeverExceedsItsSize) {
   RunRecord record = half_way();
   record.devices.resize(100, record.devices[0]);
