@@ -5,16 +5,14 @@
 // the live records and the change at hand are copied to the other bank under a new epoch, and that bank's commit slot
 // is written last. FORMAT.md has the bytes. Why power cuts, lost and reordered writes cannot mislead recovery:
 //  - Only one record is ever unsynced: each put or erase syncs before it returns, and the next starts after it. So
-//  behind a
-//    torn record there is never a valid later one of the same epoch, and recovery may stop at the first record that
-//    does not hold. (If it does find one behind, an acknowledged record has rotted: RecoveryReport::lost_records.)
+//    behind a torn record there is never a valid later one of the same epoch, and recovery may stop at the first record
+//    that does not hold. (Finding one there means that an acknowledged record has rotted:
+//    RecoveryReport::lost_records.)
 //  - A record's header is covered by a CRC over its epoch and place, and holds the payload's CRC: bytes of an older use
-//  of
-//    the bank, or a new header before an old payload, are no record. Epochs are never used twice, not even by a copy
+//    of the bank, or a new header before an old payload, are no record. Epochs are never used twice, not even by a copy
 //    that a power cut ended: a synced reservation slot names the epoch before the first byte is written under it, and
 //    there are two, so that an unfinished one cannot cost the one before.
-//  - A record is laid over a durable run of zeros (the terminator that the previous one wrote behind itself). What an
-//  earlier,
+//  - A record is laid over a durable run of zeros (the terminator that the previous one wrote behind itself). What a
 //    failed attempt left in that place has been withdrawn (zeroed and synced), or the bank is not appended to any more
 //    but copied: two half-written attempts cannot add up to a whole one. The same holds for the commit slots.
 //

@@ -1,0 +1,137 @@
+// What the coordinator's engine answers to frames that make no sense now: words, and nothing lost.
+#include "coordinator/engine/coordinator_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace runnel::coordinator {
+namespace {
+
+using testing::HasSubstr;
+
+class Engine : public testing::Test {
+ protected:
+  Engine() {
+    CoordinatorOptions options;
+    EXPECT_TRUE(options.model.name.assign("tiny"));
+    options.model.input = {4, 1, 1};
+    options.model.classes = 2;
+    plan::LayerSpec dense;
+    dense.kind = plan::LayerKind::kDense;
+    dense.units = 2;
+    EXPECT_TRUE(options.model.layers.push_back(dense));
+    options.round.run = 7;
+    options.round.layout = plan::make_layout(options.model).value();
+    Snapshot snapshot;
+    snapshot.model = {1, std::vector<float>(options.round.layout.parameter_count)};
+    Result<RoundEngine> rounds = RoundEngine::create(options.round, std::move(snapshot), {}, Instant{});
+    EXPECT_TRUE(rounds.ok());
+    engine_ = std::make_unique<CoordinatorEngine>(options, std::move(rounds).value());
+    engine_->handle_session_opened(Instant{}, 1, "pump");
+  }
+
+  void send(const wire::Message& message) {
+    const ByteView bytes = builder_.build(message);
+    send_bytes({bytes.begin(), bytes.end()});
+  }
+  void send_bytes(const std::vector<uint8_t>& bytes) { engine_->handle_frame(Instant{}, 1, bytes); }
+
+  // The next answer, copied so that its texts stay; nullopt when there is none.
+  std::optional<wire::Message> answer() {
+    const auto frame = engine_->poll_frame(Instant{});
+    if (!frame.has_value()) return std::nullopt;
+    answer_.assign(frame->bytes.begin(), frame->bytes.end());
+    return wire::decode_frame(answer_).value();
+  }
+  void expect_refusal(wire::Reason reason, const std::string& words) {
+    const auto message = answer();
+    ASSERT_TRUE(message.has_value());
+    const auto* refusal = std::get_if<wire::Refusal>(&*message);
+    ASSERT_NE(refusal, nullptr);
+    EXPECT_EQ(refusal->reason, reason);
+    EXPECT_THAT(std::string(refusal->detail), HasSubstr(words));
+  }
+  static wire::Hello hello(std::string_view device) {
+    wire::Hello message;
+    message.device = device;
+    EXPECT_TRUE(message.codecs.push_back(static_cast<uint8_t>(plan::CodecId::kQsgd)));
+    return message;
+  }
+
+  wire::FrameBuilder builder_;
+  std::vector<uint8_t> answer_;
+  std::unique_ptr<CoordinatorEngine> engine_;
+};
+
+TEST_F(Engine, WelcomesADeviceAndOpensTheRoundOnceItIsStored) {
+  send(hello("pump"));
+  const auto welcome = answer();
+  ASSERT_TRUE(welcome.has_value() && std::holds_alternative<wire::Welcome>(*welcome));
+  EXPECT_FALSE(answer().has_value()) << "a plan before its round was stored";
+  StoreRequest* request = engine_->poll_store(Instant{});
+  ASSERT_NE(request, nullptr);
+  ASSERT_TRUE(std::holds_alternative<OpenRound>(*request));
+  engine_->handle_stored(Instant{}, Error::kOk);
+  const auto plan = answer();
+  ASSERT_TRUE(plan.has_value() && std::holds_alternative<wire::RoundPlan>(*plan));
+}
+
+TEST_F(Engine, ADeviceOfAnotherProtocolVersionIsToldBothRanges) {
+  wire::Hello future = hello("pump");
+  future.protocol_min = 40;
+  future.protocol_max = 41;
+  send(future);
+  expect_refusal(wire::Reason::kVersion, "protocol 40 to 41");
+  EXPECT_FALSE(answer().has_value());
+  EXPECT_EQ(engine_->poll_close(), std::optional<SessionId>(1));
+}
+
+TEST_F(Engine, ANameThatIsNotTheCertificatesIsRefused) {
+  send(hello("valve"));
+  expect_refusal(wire::Reason::kIdentity, "valve");
+}
+
+TEST_F(Engine, ADeviceWithoutThePlannedCodecIsRefused) {
+  wire::Hello poor = hello("pump");
+  poor.codecs.clear();
+  send(poor);
+  expect_refusal(wire::Reason::kCodec, "qsgd");
+}
+
+TEST_F(Engine, FramesBeforeHelloAreDroppedAndCounted) {
+  send(wire::UpdateOffer{7, 1, 1, 100, 0});
+  EXPECT_FALSE(answer().has_value());
+  EXPECT_EQ(engine_->counters().frames_dropped, 1U);
+}
+
+TEST_F(Engine, FramesThatOnlyACoordinatorSendsAreRefused) {
+  send(hello("pump"));
+  ASSERT_TRUE(answer().has_value());
+  send(wire::UpdateAck{1, wire::UpdateState::kDurable, 1});
+  expect_refusal(wire::Reason::kMalformed, "UpdateAck");
+}
+
+TEST_F(Engine, BytesThatAreNoFrameAreRefusedWithWhatIsWrong) {
+  send(hello("pump"));
+  ASSERT_TRUE(answer().has_value());
+  send_bytes(std::vector<uint8_t>(64, 0x5A));
+  expect_refusal(wire::Reason::kMalformed, "RNL1");
+  EXPECT_EQ(engine_->counters().frames_dropped, 1U);
+}
+
+TEST_F(Engine, UpdatesOfAnotherRunOrRoundAreRefusedByName) {
+  send(hello("pump"));
+  ASSERT_TRUE(answer().has_value());
+  ASSERT_NE(engine_->poll_store(Instant{}), nullptr);
+  engine_->handle_stored(Instant{}, Error::kOk);
+  ASSERT_TRUE(answer().has_value());  // the plan
+  send(wire::UpdateOffer{8, 1, 1, 100, 0});
+  expect_refusal(wire::Reason::kUnknownRun, "another run");
+  send(wire::UpdateOffer{7, 1, 9, 100, 0});
+  expect_refusal(wire::Reason::kMalformed, "round 9");
+  send(wire::UpdateOffer{7, 1, 1, 200ULL << 20, 0});
+  expect_refusal(wire::Reason::kLimit, "limit");
+}
+
+}  // namespace
+}  // namespace runnel::coordinator
