@@ -60,9 +60,11 @@ Result<std::optional<std::vector<uint8_t>>> TrainingTask::step() {
 
 Result<std::vector<uint8_t>> TrainingTask::encode() {
   std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(plan_.codec, layout_));
+  std::vector<float> scratch(codec::encode_update_scratch_count(plan_.codec, layout_));
   wire::Update update;
-  const Result<size_t> used = codec::encode_update(plan_.codec, layout_, trainer_->update(),
-                                                   derive_key(plan_.seed, kRoundingPart), payloads, update.tensors);
+  const Result<size_t> used =
+      codec::encode_update(plan_.codec, layout_, trainer_->update(), derive_key(plan_.seed, kRoundingPart), payloads,
+                           update.tensors, scratch);
   if (!used) return used.failure();
   update.run = plan_.run;
   update.device = device_;
@@ -71,8 +73,11 @@ Result<std::vector<uint8_t>> TrainingTask::encode() {
   update.model_version = plan_.model_version;
   update.sample_count = std::min(trainer_->sample_count(), wire::kSampleCountMax);
   update.mean_loss = mean_loss_ = trainer_->mean_loss();
-  for (const plan::TensorInfo& tensor : layout_.tensors)
-    RUNNEL_ASSERT(update.tensor_names.push_back(tensor.name.view()));
+  size_t first = 0;
+  for (const plan::EncodedTensor& run : update.tensors) {
+    RUNNEL_ASSERT(update.tensor_names.push_back(layout_.tensors[first].name.view()));
+    first += run.tensors;
+  }
   bits_per_coordinate_ = codec::bits_per_coordinate({update.tensors.begin(), update.tensors.size()});
 
   std::vector<uint8_t> memory(*used + wire::update_overhead_bytes_max(update.tensors.size()));

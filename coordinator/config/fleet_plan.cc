@@ -69,7 +69,8 @@ Failure read_codec(TomlTable& table, plan::CodecSpec& codec) {
 }  // namespace
 
 Result<plan::CodecId> codec_from_name(std::string_view name) {
-  for (const plan::CodecId codec : {plan::CodecId::kFp32, plan::CodecId::kQsgd}) {
+  for (uint8_t number = 0; number < plan::kCodecCount; ++number) {
+    const auto codec = static_cast<plan::CodecId>(number);
     if (name == plan::codec_name(codec)) return codec;
   }
   return fail(Error::kUnknownName, "must be fp32 or qsgd, not '%.*s'", static_cast<int>(name.size()), name.data());

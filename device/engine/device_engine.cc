@@ -417,8 +417,8 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     wire::Hello hello;
     hello.device = options_.name.view();
     hello.software = options_.software.view();
-    for (const plan::CodecId codec : {plan::CodecId::kFp32, plan::CodecId::kQsgd}) {
-      RUNNEL_ASSERT(hello.codecs.push_back(static_cast<uint8_t>(codec)));
+    for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
+      RUNNEL_ASSERT(hello.codecs.push_back(codec));
     }
     if (model_.complete()) {
       hello.held_run = model_run_;

@@ -11,7 +11,7 @@ uint64_t fp32_bytes_max(const plan::CodecSpec& /*spec*/, uint32_t count) {
 }
 
 Result<plan::EncodedTensor> encode_fp32(const plan::CodecSpec& /*spec*/, std::span<const float> values,
-                                        const CounterRng& /*rng*/, MutableByteView out) {
+                                        uint64_t /*seed*/, MutableByteView out) {
   if (Failure failure = check_finite(values); !failure.ok()) return failure;
   float scale = 0.0F;
   for (const float value : values) scale = std::max(scale, std::abs(value));

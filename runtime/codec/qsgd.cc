@@ -171,8 +171,9 @@ uint64_t qsgd_bytes_max(const plan::CodecSpec& spec, uint32_t count) {
   return buckets * sizeof(float) + (code_bits + 7) / 8;
 }
 
-Result<plan::EncodedTensor> encode_qsgd(const plan::CodecSpec& spec, std::span<const float> values,
-                                        const CounterRng& rng, MutableByteView out) {
+Result<plan::EncodedTensor> encode_qsgd(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
+                                        MutableByteView out) {
+  const CounterRng rng(seed);
   const auto count = static_cast<uint32_t>(values.size());
   const uint32_t buckets = buckets_of(count, spec.bucket);
   const size_t norms_bytes = buckets * sizeof(float);

@@ -53,8 +53,8 @@ uint64_t qsgd_bytes_max(const plan::CodecSpec& spec, uint32_t count);
 
 // kNotFinite names the first value that is not a number. kOutOfRange names a bucket whose norm is beyond fp32: an
 // update of that size has diverged, and clamping it would hide that.
-Result<plan::EncodedTensor> encode_qsgd(const plan::CodecSpec& spec, std::span<const float> values,
-                                        const CounterRng& rng, MutableByteView out);
+Result<plan::EncodedTensor> encode_qsgd(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
+                                        MutableByteView out);
 
 // Takes time O(count + payload bytes).
 Failure decode_qsgd(const plan::EncodedTensor& tensor, std::span<float> values);

@@ -10,7 +10,6 @@
 
 #include "runtime/base/bytes.h"
 #include "runtime/base/result.h"
-#include "runtime/base/rng.h"
 #include "runtime/plan/encoded_tensor.h"
 #include "runtime/plan/round_plan.h"
 
@@ -22,12 +21,16 @@ struct Scheme {
   // Upper bound of the payload of `count` values, in bytes. `spec` is valid.
   uint64_t (*bytes_max)(const plan::CodecSpec& spec, uint32_t count);
 
-  // `spec` is valid and out.size() >= bytes_max(spec, values.size()); the values may be anything.
-  Result<plan::EncodedTensor> (*encode)(const plan::CodecSpec& spec, std::span<const float> values,
-                                        const CounterRng& rng, MutableByteView out);
+  // `spec` is valid, its step is set if the scheme has one, and out.size() >= bytes_max(spec, values.size()); the
+  // values may be anything. All randomness derives from `seed`, which tensor.seed must repeat if decoding needs it.
+  Result<plan::EncodedTensor> (*encode)(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
+                                        MutableByteView out);
 
   // values.size() == tensor.count and the scale is finite and >= 0; everything else is unchecked.
   Failure (*decode)(const plan::EncodedTensor& tensor, std::span<float> values);
+
+  // Schemes with a step only: the payload's size in bytes, without encoding. The values are finite.
+  double (*predict_bytes)(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) = nullptr;
 };
 
 // Null for a number that no scheme has.

@@ -20,22 +20,34 @@ Failure in_range(const char* name, float value, float low, float high) {
 }  // namespace
 
 const char* codec_name(CodecId codec) {
-  switch (codec) {
-    case CodecId::kFp32:
-      return "fp32";
-    case CodecId::kQsgd:
-      return "qsgd";
-  }
-  return "unknown";
+  static constexpr const char* kNames[kCodecCount] = {"fp32",     "qsgd",     "qsgd_inf",      "nuqsgd", "nuqsgd_inf",
+                                                      "terngrad", "sign",     "sign_dithered", "eden",   "fp16",
+                                                      "dithered", "deadzone", "trellis"};
+  const auto index = static_cast<uint8_t>(codec);
+  return index < kCodecCount ? kNames[index] : "unknown";
+}
+
+const char* coder_name(Coder coder) {
+  static constexpr const char* kNames[kCoderCount] = {"auto", "elias", "fixed", "rans", "model", "raw"};
+  const auto index = static_cast<uint8_t>(coder);
+  return index < kCoderCount ? kNames[index] : "unknown";
 }
 
 Failure check(const CodecSpec& codec) {
-  if (codec.codec != CodecId::kFp32 && codec.codec != CodecId::kQsgd) {
+  if (static_cast<uint8_t>(codec.codec) >= kCodecCount) {
     return fail(Error::kUnsupported, "codec %u is not known here", static_cast<unsigned>(codec.codec));
   }
-  RUNNEL_TRY(count_in_range("levels", codec.levels, 1, 32767));
+  if (static_cast<uint8_t>(codec.coder) >= kCoderCount) {
+    return fail(Error::kUnsupported, "coder %u is not known here", static_cast<unsigned>(codec.coder));
+  }
+  const bool exponential = codec.codec == CodecId::kNuqsgd || codec.codec == CodecId::kNuqsgdInf;
+  RUNNEL_TRY(count_in_range("levels", codec.levels, 1, exponential ? 30 : 32767));
   RUNNEL_TRY(count_in_range("bucket", codec.bucket, 8, 1048576));
-  return count_in_range("exact_coordinates_max", codec.exact_coordinates_max, 0, 65536);
+  RUNNEL_TRY(count_in_range("exact_coordinates_max", codec.exact_coordinates_max, 0, 65536));
+  if (codec.step != 0.0F) RUNNEL_TRY(in_range("step", codec.step, 1e-30F, 1e30F));
+  if (codec.codec == CodecId::kEden) RUNNEL_TRY(in_range("bits", codec.bits, 0.1F, 4.0F));
+  RUNNEL_TRY(in_range("bits", codec.bits, 0.01F, 16.0F));
+  return in_range("keep", codec.keep, 1e-4F, 1.0F);
 }
 
 Failure check(const TrainingSpec& training) {

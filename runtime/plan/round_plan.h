@@ -11,20 +11,56 @@
 
 namespace runnel::plan {
 
-// Numbers are on the wire: never renumber, only add.
+// Numbers are on the wire: never renumber, only add. docs/quantization.md has the formulas and when to use which.
 enum class CodecId : uint8_t {
-  kFp32 = 0,  // 32 bits a coordinate, exact
-  kQsgd = 1,  // Alistarh et al. 2017: L2 norm a bucket, s levels, stochastic rounding, Elias coding
+  kFp32 = 0,          // 32 bits a coordinate, exact
+  kQsgd = 1,          // Alistarh et al. 2017: L2 norm a bucket, s uniform levels, stochastic rounding
+  kQsgdInf = 2,       // the same with the largest magnitude of a bucket as its norm
+  kNuqsgd = 3,        // Ramezani-Kebrya et al. 2021: s + 1 exponential levels 2^-s .. 1 and zero, L2 norm
+  kNuqsgdInf = 4,     // the same levels with the largest magnitude as the norm
+  kTerngrad = 5,      // Wen et al. 2017: -1, 0, 1 times the largest magnitude, stochastic
+  kSign = 6,          // sign times the mean magnitude of a bucket; biased
+  kSignDithered = 7,  // sign of the value plus noise as wide as the bucket's largest magnitude; unbiased
+  kEden = 8,          // Vargaftik et al. 2022: rotation, Lloyd-Max centroids of N(0,1), unbiased scale
+  kFp16 = 9,          // IEEE binary16, round to nearest even
+  kDithered = 10,     // one absolute step, subtractive dither from a shared seed, entropy coded; unbiased
+  kDeadzone = 11,     // one absolute step, deterministic, entropy coded; biased unless rotated
+  kTrellis = 12,      // trellis-coded quantization, entropy coded; unbiased if rotated
 };
+inline constexpr uint8_t kCodecCount = 13;
 
-// "fp32", "qsgd"; never null.
+// How symbols become bits. Numbers are on the wire.
+enum class Coder : uint8_t {
+  kAuto = 0,   // in a plan: whichever makes a tensor shortest. In a tensor: the coder that its scheme began with.
+  kElias = 1,  // Elias omega, sparse or dense
+  kFixed = 2,  // equal width
+  kRans = 3,   // order-0 asymmetric numeral system with the symbols' frequencies in front
+  kModel = 4,  // asymmetric numeral system driven by an adaptive model of the values' local scale
+  kRaw = 5,    // fp32, when nothing else is shorter
+};
+inline constexpr uint8_t kCoderCount = 6;
+
+// "fp32", "qsgd", ...; never null.
 const char* codec_name(CodecId codec);
+// "auto", "elias", ...; never null.
+const char* coder_name(Coder coder);
+
+// The schemes of one absolute step over the whole update: kDithered, kDeadzone, kTrellis.
+constexpr bool has_step(CodecId codec) {
+  return codec == CodecId::kDithered || codec == CodecId::kDeadzone || codec == CodecId::kTrellis;
+}
 
 struct CodecSpec {
   CodecId codec = CodecId::kQsgd;
-  uint32_t levels = 7;                   // s, positive levels; 1..32767. With b bits, s = 2^(b-1) - 1.
-  uint32_t bucket = 128;                 // coordinates that share one norm; 8..1048576
-  uint32_t exact_coordinates_max = 128;  // a tensor of at most this many coordinates is sent as fp32; 0..65536
+  uint32_t levels = 7;  // s, positive levels of qsgd, qsgd_inf (1..32767; with b bits, 2^(b-1) - 1) and nuqsgd (1..30)
+  uint32_t bucket = 128;                 // coordinates that share one norm, in the schemes with norms; 8..1048576
+  uint32_t exact_coordinates_max = 128;  // a tensor of at most this many is sent as fp32, unless one step serves all
+  Coder coder = Coder::kAuto;
+  float step = 0.0F;            // Delta of the schemes with a step, in the update's unit; 0 = found from `bits`
+  float bits = 2.0F;            // a coordinate: eden's width (0.1..4), and what a step of 0 aims at (0.01..16)
+  bool rotate = false;          // two rounds of the randomized Hadamard transform first
+  bool error_feedback = false;  // the device adds what earlier updates lost, and keeps what this one loses
+  float keep = 1.0F;            // share of coordinates sent, drawn from the seed; (0, 1]. The rest counts as zero.
 };
 
 // Local SGD: w <- w - learning_rate * v,  v <- momentum * v + (gradient + weight_decay * w + proximal_mu * (w -

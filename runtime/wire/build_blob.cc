@@ -36,9 +36,10 @@ Result<ByteView> build_update(const Update& update, MutableByteView memory) {
     const plan::EncodedTensor& tensor = update.tensors[i];
     const std::string_view name = update.tensor_names[i];
     const auto payload = builder.CreateVector(tensor.payload.data(), tensor.payload.size());
-    tensors[i] = schema::CreateTensor(builder, builder.CreateString(name.data(), name.size()),
-                                      static_cast<schema::Codec>(tensor.codec), tensor.count, tensor.bits,
-                                      tensor.levels, tensor.bucket, tensor.scale, payload);
+    tensors[i] = schema::CreateTensor(
+        builder, builder.CreateString(name.data(), name.size()), static_cast<schema::Codec>(tensor.codec), tensor.count,
+        tensor.bits, tensor.levels, tensor.bucket, tensor.scale, payload, static_cast<schema::Coder>(tensor.coder),
+        tensor.tensors, tensor.rotated, tensor.keep, tensor.seed);
   }
   const auto list = builder.CreateVector(tensors.data(), update.tensors.size());
   const auto device = builder.CreateString(update.device.data(), update.device.size());

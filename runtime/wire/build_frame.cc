@@ -47,11 +47,12 @@ struct BodyBuilder {
     const plan::RoundPlan& p = m.plan;
     const plan::TrainingSpec& t = p.training;
     return frame(schema::Body::RoundPlan,
-                 schema::CreateRoundPlan(b, p.run, p.round, p.rounds, p.model_version, m.model_bytes, p.seed,
-                                         static_cast<uint64_t>(to_ms(p.time_left)), t.learning_rate, t.momentum,
-                                         t.weight_decay, t.proximal_mu, t.batch_size, t.local_epochs, t.local_steps,
-                                         static_cast<uint8_t>(p.codec.codec), p.codec.levels, p.codec.bucket,
-                                         p.codec.exact_coordinates_max));
+                 schema::CreateRoundPlan(
+                     b, p.run, p.round, p.rounds, p.model_version, m.model_bytes, p.seed,
+                     static_cast<uint64_t>(to_ms(p.time_left)), t.learning_rate, t.momentum, t.weight_decay,
+                     t.proximal_mu, t.batch_size, t.local_epochs, t.local_steps, static_cast<uint8_t>(p.codec.codec),
+                     p.codec.levels, p.codec.bucket, p.codec.exact_coordinates_max, static_cast<uint8_t>(p.codec.coder),
+                     p.codec.step, p.codec.bits, p.codec.rotate, p.codec.error_feedback, p.codec.keep));
   }
   Offset<schema::Frame> operator()(const ModelRequest& m) {
     return frame(schema::Body::ModelRequest, schema::CreateModelRequest(b, m.run, m.model_version, m.offset, m.bytes));

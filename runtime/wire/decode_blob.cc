@@ -21,7 +21,7 @@ Failure convert_tensor(uint32_t index, const schema::Tensor& from, Update& updat
   if (Failure bad = check_text("name", name, kNameBytesMax); !bad.ok()) return bad.prefix("Update.tensors[%u]", index);
   plan::EncodedTensor to;
   to.codec = static_cast<plan::CodecId>(from.codec());
-  if (to.codec != plan::CodecId::kFp32 && to.codec != plan::CodecId::kQsgd) {
+  if (static_cast<uint8_t>(to.codec) >= plan::kCodecCount) {
     return fail(Error::kUnsupported, "Update.tensors[%u]: codec %u is not known here", index,
                 static_cast<unsigned>(from.codec()));
   }
@@ -37,6 +37,22 @@ Failure convert_tensor(uint32_t index, const schema::Tensor& from, Update& updat
                 "Update.tensors[%u] \"%.*s\": scale %g must be finite and not negative", index,
                 static_cast<int>(name.size()), name.data(), static_cast<double>(to.scale));
   }
+  to.coder = static_cast<plan::Coder>(from.coder());
+  if (static_cast<uint8_t>(to.coder) >= plan::kCoderCount) {
+    return fail(Error::kUnsupported, "Update.tensors[%u]: coder %u is not known here", index,
+                static_cast<unsigned>(from.coder()));
+  }
+  to.tensors = from.tensors();
+  if (to.tensors == 0 || to.tensors > plan::kTensorsMax) {
+    return fail(Error::kOutOfRange, "Update.tensors[%u] says that it holds %u tensors", index, unsigned{to.tensors});
+  }
+  to.rotated = from.rotated();
+  to.keep = from.keep();
+  if (!std::isfinite(to.keep) || to.keep <= 0.0F || to.keep > 1.0F) {
+    return fail(std::isfinite(to.keep) ? Error::kOutOfRange : Error::kNotFinite,
+                "Update.tensors[%u]: keep %g is not in (0, 1]", index, static_cast<double>(to.keep));
+  }
+  to.seed = from.seed();
   to.payload = bytes_of(from.payload());
   if (!update.tensors.push_back(to) || !update.tensor_names.push_back(name)) {
     return fail(Error::kLimit, "Update has more than %u tensors", plan::kTensorsMax);

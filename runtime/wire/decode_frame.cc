@@ -74,6 +74,12 @@ Result<Message> convert(const schema::RoundPlan& from) {
   to.plan.codec.levels = from.levels();
   to.plan.codec.bucket = from.bucket();
   to.plan.codec.exact_coordinates_max = from.exact_coordinates_max();
+  to.plan.codec.coder = static_cast<plan::Coder>(from.coder());
+  to.plan.codec.step = from.step();
+  to.plan.codec.bits = from.bits();
+  to.plan.codec.rotate = from.rotate();
+  to.plan.codec.error_feedback = from.error_feedback();
+  to.plan.codec.keep = from.keep();
   if (Failure bad = plan::check(to.plan); !bad.ok()) return bad.prefix("RoundPlan");
   to.model_bytes = from.model_bytes();
   if (to.model_bytes == 0 || to.model_bytes > kBlobBytesMax) {

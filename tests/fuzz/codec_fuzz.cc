@@ -50,7 +50,7 @@ void encode_anything(ByteView bytes) {
   spec.levels = 1U + take<uint16_t>(bytes) % 32767U;
   spec.bucket = 8U + take<uint16_t>(bytes);
   spec.exact_coordinates_max = 0;
-  const runnel::CounterRng rng(take<uint32_t>(bytes));
+  const uint64_t rng = take<uint32_t>(bytes);
   std::vector<float> values;
   while (bytes.size() >= sizeof(float)) values.push_back(take<float>(bytes));
   std::vector<uint8_t> out(runnel::codec::encoded_bytes_max(spec, static_cast<uint32_t>(values.size())));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/base/crc32c.h"
+#include "runtime/base/rng.h"
 #include "runtime/codec/update_codec.h"
 
 namespace runnel::codec {
@@ -83,7 +84,7 @@ TEST(CodecGolden, TheEncoderMakesTheSameBytes) {
   for (const Line& line : lines) {
     const std::vector<float> values = make_values(line);
     std::vector<uint8_t> buffer(encoded_bytes_max(line.spec, line.count));
-    const auto tensor = encode_tensor(line.spec, line.name, values, CounterRng(line.seed), buffer);
+    const auto tensor = encode_tensor(line.spec, line.name, values, line.seed, buffer);
     ASSERT_TRUE(tensor.ok()) << tensor.failure().text();
     std::vector<float> decoded(line.count);
     ASSERT_TRUE(decode_tensor(line.name, *tensor, decoded).ok());

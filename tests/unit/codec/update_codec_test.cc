@@ -53,7 +53,7 @@ TEST_F(UpdateCodec, EncodesEachTensorWithItsOwnKeyOneAfterAnother) {
 
     std::vector<uint8_t> alone(encoded_bytes_max(spec_, info.count));
     const auto one = encode_tensor(spec_, info.name.view(), std::span(update_).subspan(info.offset, info.count),
-                                   CounterRng(derive_key(42, k)), alone);
+                                   derive_key(42, k), alone);
     ASSERT_TRUE(one.ok());
     EXPECT_TRUE(
         std::equal(one->payload.begin(), one->payload.end(), tensors_[k].payload.begin(), tensors_[k].payload.end()));
@@ -125,8 +125,8 @@ TEST_F(UpdateCodec, ATooSmallBufferIsRefusedBeforeAnythingIsWritten) {
   const std::vector<float> values = gauss_vector(1000, 1);
   const size_t bytes_max = encoded_bytes_max(spec_, 1000);
   std::vector<uint8_t> buffer(bytes_max);
-  EXPECT_TRUE(encode_tensor(spec_, "a", values, CounterRng(1), buffer).ok());
-  const auto result = encode_tensor(spec_, "a", values, CounterRng(1), std::span(buffer).first(bytes_max - 1));
+  EXPECT_TRUE(encode_tensor(spec_, "a", values, 1, buffer).ok());
+  const auto result = encode_tensor(spec_, "a", values, 1, std::span(buffer).first(bytes_max - 1));
   EXPECT_EQ(result.error(), Error::kNoMemory);
   EXPECT_THAT(result.failure().text(), HasSubstr("a: "));
   EXPECT_EQ(encode_update(spec_, layout_, update_, 1, std::span(buffer_).first(100), tensors_).error(),
@@ -146,11 +146,11 @@ TEST_F(UpdateCodec, AnInvalidSpecIsRefused) {
   for (const plan::CodecSpec& spec :
        {qsgd_spec(0, 128), qsgd_spec(32768, 128), qsgd_spec(7, 7), qsgd_spec(7, (1U << 20) + 1)}) {
     EXPECT_EQ(encoded_bytes_max(spec, 1000), 0U);
-    EXPECT_EQ(encode_tensor(spec, "a", values, CounterRng(1), buffer_).error(), Error::kOutOfRange);
+    EXPECT_EQ(encode_tensor(spec, "a", values, 1, buffer_).error(), Error::kOutOfRange);
   }
   plan::CodecSpec unknown;
   unknown.codec = static_cast<plan::CodecId>(77);
-  EXPECT_EQ(encode_tensor(unknown, "a", values, CounterRng(1), buffer_).error(), Error::kUnsupported);
+  EXPECT_EQ(encode_tensor(unknown, "a", values, 1, buffer_).error(), Error::kUnsupported);
 }
 
 TEST_F(UpdateCodec, ALayoutThatLiesAboutItsOffsetsIsRefused) {

@@ -55,7 +55,7 @@ struct Encoded {
 inline Encoded encode(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
   Encoded encoded;
   encoded.buffer.resize(encoded_bytes_max(spec, static_cast<uint32_t>(values.size())));
-  Result<plan::EncodedTensor> result = encode_tensor(spec, "tensor", values, CounterRng(seed), encoded.buffer);
+  Result<plan::EncodedTensor> result = encode_tensor(spec, "tensor", values, seed, encoded.buffer);
   if (result.ok()) {
     encoded.tensor = *result;
   } else {
