@@ -54,6 +54,15 @@ TEST_F(FlatcJson, Frames) {
   EXPECT_EQ(json["body"]["learning_rate"], 0.125);
   EXPECT_EQ(json["body"]["time_left_ms"], 600000);
 
+  json = read("frame", "round_plan_dithered.rnl");
+  EXPECT_EQ(json["body"]["codec"], 10);
+  EXPECT_EQ(json["body"]["coder"], 4);
+  EXPECT_EQ(json["body"]["step"], 0.03125);
+  EXPECT_EQ(json["body"]["bits"], 1.5);
+  EXPECT_EQ(json["body"]["rotate"], true);
+  EXPECT_EQ(json["body"]["error_feedback"], true);
+  EXPECT_EQ(json["body"]["keep"], 0.75);
+
   json = read("frame", "model_request.rnl");
   EXPECT_EQ(json["body"]["offset"], 65536);
 
@@ -91,6 +100,14 @@ TEST_F(FlatcJson, Updates) {
   EXPECT_EQ(json["tensors"][0]["bucket"], 8);
   EXPECT_EQ(json["tensors"][0]["payload"].size(), 24U);
   EXPECT_EQ(json["tensors"][3]["name"], "5.dense.bias");
+  json = read("update", "update_run.rnlu");
+  ASSERT_EQ(json["tensors"].size(), 1U);
+  EXPECT_EQ(json["tensors"][0]["codec"], "trellis");
+  EXPECT_EQ(json["tensors"][0]["coder"], "model");
+  EXPECT_EQ(json["tensors"][0]["tensors"], 4);
+  EXPECT_EQ(json["tensors"][0]["rotated"], true);
+  EXPECT_EQ(json["tensors"][0]["keep"], 0.5);
+  EXPECT_EQ(json["tensors"][0]["seed"], 0xFEDCBA9876543210ULL);
   json = read("update", "update_fp32.rnlu");
   EXPECT_EQ(json["tensors"][0]["count"], 18);
   EXPECT_EQ(json["tensors"][0]["payload"].size(), 72U);

@@ -78,6 +78,25 @@ inline std::vector<FrameSample> frames() {
   };
 }
 
+// What a plan says since there are codecs with a step.
+inline RoundPlan round_plan_dithered() {
+  RoundPlan message = round_plan();
+  plan::CodecSpec& codec = message.plan.codec;
+  codec.codec = plan::CodecId::kDithered;
+  codec.coder = plan::Coder::kModel;
+  codec.step = 0.03125F;
+  codec.bits = 1.5F;
+  codec.rotate = true;
+  codec.error_feedback = true;
+  codec.keep = 0.75F;
+  return message;
+}
+
+// A second frame of a kind that frames() has, from the day on which its table grew.
+inline std::vector<FrameSample> grown_frames() {
+  return {{"round_plan_dithered.rnl", round_plan_dithered()}};
+}
+
 // A network with a layer of every kind: 1x6x6 -> conv 2x6x6 -> relu -> max pool 2x3x3 -> average pool 2x1x1 -> flatten
 // -> dense 2. Its 26 parameters are k/16 - 0.5 for k = 0, 1, ...
 inline plan::ModelSpec spec() {
@@ -149,6 +168,21 @@ inline Update update_fp32() {
 }
 inline Update update_qsgd() {
   return update_of({plan::CodecId::kQsgd, 18, 4, 7, 8, 0x1.270682p-3F, kQsgdPayload});
+}
+
+// All tensors as one run. The payload is no code that any decoder takes: here only the wire is looked at.
+inline Update update_run() {
+  Update update = update_of({});
+  update.tensors.clear();
+  update.tensor_names.clear();
+  plan::EncodedTensor run{plan::CodecId::kTrellis, 26, 0, 0, 0, 0.03125F, kUpdatePart};
+  run.coder = plan::Coder::kModel;
+  run.tensors = 4;
+  run.rotated = true;
+  run.keep = 0.5F;
+  run.seed = 0xFEDCBA9876543210ULL;
+  add_tensor(update, "0.conv2d.weight", run);
+  return update;
 }
 
 }  // namespace runnel::wire::samples

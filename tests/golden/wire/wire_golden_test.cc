@@ -54,15 +54,22 @@ struct File {
   Bytes bytes;  // as built now
 };
 
+std::vector<samples::FrameSample> all_frames() {
+  std::vector<samples::FrameSample> frames = samples::frames();
+  for (const auto& sample : samples::grown_frames()) frames.push_back(sample);
+  return frames;
+}
+
 std::vector<File> all_files() {
   std::vector<File> files;
   FrameBuilder builder;
-  for (const auto& sample : samples::frames()) {
+  for (const auto& sample : all_frames()) {
     const ByteView bytes = builder.build(sample.message);
     files.push_back({sample.file, {bytes.begin(), bytes.end()}});
   }
   files.push_back({"update_fp32.rnlu", built(samples::update_fp32())});
   files.push_back({"update_qsgd.rnlu", built(samples::update_qsgd())});
+  files.push_back({"update_run.rnlu", built(samples::update_run())});
   files.push_back({"model.rnlm", built_model()});
   return files;
 }
@@ -84,7 +91,7 @@ class WriteGolden : public ::testing::Environment {
 const auto* const kWriteGolden = ::testing::AddGlobalTestEnvironment(new WriteGolden);
 
 TEST(WireGolden, EveryFrameDecodesToItsValues) {
-  for (const auto& sample : samples::frames()) {
+  for (const auto& sample : all_frames()) {
     const ExactBytes bytes(read_file(sample.file));
     const Result<Message> message = decode_frame(bytes.view());
     ASSERT_TRUE(message.ok()) << sample.file << ": " << message.failure().text();
@@ -94,12 +101,29 @@ TEST(WireGolden, EveryFrameDecodesToItsValues) {
 
 TEST(WireGolden, TheUpdatesDecodeToTheirValues) {
   for (const auto& [file, expected] : {std::pair<const char*, Update>{"update_fp32.rnlu", samples::update_fp32()},
-                                       std::pair<const char*, Update>{"update_qsgd.rnlu", samples::update_qsgd()}}) {
+                                       std::pair<const char*, Update>{"update_qsgd.rnlu", samples::update_qsgd()},
+                                       std::pair<const char*, Update>{"update_run.rnlu", samples::update_run()}}) {
     const ExactBytes bytes(read_file(file));
     Update update;
     const Failure bad = decode_update(bytes.view(), update);
     ASSERT_TRUE(bad.ok()) << file << ": " << bad.text();
     EXPECT_EQ(describe(update), describe(expected)) << file;
+  }
+}
+
+// The bytes of a build without these fields say what it meant: no run, nothing rotated, nothing left out.
+TEST(WireGolden, AnOlderUpdateHasTheDefaultsOfTheFieldsAppendedSince) {
+  for (const char* file : {"update_fp32.rnlu", "update_qsgd.rnlu"}) {
+    const ExactBytes bytes(read_file(file));
+    Update update;
+    ASSERT_TRUE(decode_update(bytes.view(), update).ok()) << file;
+    for (const plan::EncodedTensor& tensor : update.tensors) {
+      EXPECT_EQ(tensor.coder, plan::Coder::kAuto) << file;
+      EXPECT_EQ(tensor.tensors, 1U) << file;
+      EXPECT_FALSE(tensor.rotated) << file;
+      EXPECT_EQ(tensor.keep, 1.0F) << file;
+      EXPECT_EQ(tensor.seed, 0U) << file;
+    }
   }
 }
 

@@ -31,22 +31,27 @@ void expect_range(Spec good, uint32_t Spec::*field, const char* name, uint32_t l
   expect_refused(UINT32_MAX);
 }
 
-void expect_range(float TrainingSpec::*field, const char* name, float low, float high) {
-  TrainingSpec training;
-  for (const float value : {low, high, (low + high) / 2}) {
-    training.*field = value;
-    EXPECT_TRUE(check(training).ok()) << name << " " << value;
+// The same for a real field, and for what is no number.
+template <typename Spec>
+void expect_range(Spec spec, float Spec::*field, const char* name, float low, float high) {
+  for (const float value : {low, high, low + (high - low) / 2}) {
+    spec.*field = value;
+    EXPECT_TRUE(check(spec).ok()) << name << " " << value;
   }
-  for (const float value : {std::nextafter(low, -kInfinity), std::nextafter(high, kInfinity), -1.0F, 1e30F}) {
-    training.*field = value;
-    const Failure bad = check(training);
+  for (const float value : {std::nextafter(low, -kInfinity), std::nextafter(high, kInfinity), -1.0F, 2e30F}) {
+    spec.*field = value;
+    const Failure bad = check(spec);
     EXPECT_EQ(bad.error(), Error::kOutOfRange) << name << " " << value;
     EXPECT_EQ(std::string(bad.text()).rfind(std::string(name) + " must be ", 0), 0U) << bad.text();
   }
   for (const float value : {kNan, -kNan, kInfinity, -kInfinity}) {
-    training.*field = value;
-    EXPECT_EQ(check(training).error(), Error::kNotFinite) << name << " " << value;
+    spec.*field = value;
+    EXPECT_EQ(check(spec).error(), Error::kNotFinite) << name << " " << value;
   }
+}
+
+void expect_range(float TrainingSpec::*field, const char* name, float low, float high) {
+  expect_range(TrainingSpec{}, field, name, low, high);
 }
 
 RoundPlan good_plan() {
@@ -69,12 +74,62 @@ TEST(Check, CodecRanges) {
   expect_range(CodecSpec{}, &CodecSpec::exact_coordinates_max, "exact_coordinates_max", 0, 65536);
 }
 
+TEST(Check, NuqsgdHasAtMostThirtyLevels) {
+  for (const CodecId id : {CodecId::kNuqsgd, CodecId::kNuqsgdInf}) {
+    CodecSpec codec;
+    codec.codec = id;
+    expect_range(codec, &CodecSpec::levels, "levels", 1, 30);
+  }
+}
+
 TEST(Check, ACodecOfTheFutureIsUnsupported) {
   CodecSpec codec;
-  codec.codec = static_cast<CodecId>(2);
+  for (uint8_t id = 0; id < kCodecCount; ++id) {
+    codec.codec = static_cast<CodecId>(id);
+    EXPECT_TRUE(check(codec).ok()) << codec_name(codec.codec);
+  }
+  codec.codec = static_cast<CodecId>(kCodecCount);
   const Failure bad = check(codec);
   EXPECT_EQ(bad.error(), Error::kUnsupported);
-  EXPECT_STREQ(bad.text(), "codec 2 is not known here");
+  EXPECT_EQ(std::string(bad.text()), "codec " + std::to_string(kCodecCount) + " is not known here");
+}
+
+TEST(Check, ACoderOfTheFutureIsUnsupported) {
+  CodecSpec codec;
+  for (uint8_t id = 0; id < kCoderCount; ++id) {
+    codec.coder = static_cast<Coder>(id);
+    EXPECT_TRUE(check(codec).ok()) << coder_name(codec.coder);
+  }
+  codec.coder = static_cast<Coder>(kCoderCount);
+  const Failure bad = check(codec);
+  EXPECT_EQ(bad.error(), Error::kUnsupported);
+  EXPECT_EQ(std::string(bad.text()), "coder " + std::to_string(kCoderCount) + " is not known here");
+}
+
+TEST(Check, StepBitsAndKeep) {
+  expect_range(CodecSpec{}, &CodecSpec::step, "step", 1e-30F, 1e30F);
+  expect_range(CodecSpec{}, &CodecSpec::bits, "bits", 0.01F, 16.0F);
+  expect_range(CodecSpec{}, &CodecSpec::keep, "keep", 1e-4F, 1.0F);
+  CodecSpec eden;
+  eden.codec = CodecId::kEden;
+  expect_range(eden, &CodecSpec::bits, "bits", 0.1F, 4.0F);
+}
+
+TEST(Check, AStepOfZeroMeansThatItIsFound) {
+  CodecSpec codec;
+  codec.codec = CodecId::kDithered;
+  codec.step = 0.0F;
+  EXPECT_TRUE(check(codec).ok());
+  codec.step = std::numeric_limits<float>::denorm_min();
+  EXPECT_EQ(check(codec).error(), Error::kOutOfRange);
+}
+
+TEST(Check, OnlyThreeCodecsHaveAStep) {
+  for (uint8_t id = 0; id < kCodecCount; ++id) {
+    const auto codec = static_cast<CodecId>(id);
+    const bool stepped = codec == CodecId::kDithered || codec == CodecId::kDeadzone || codec == CodecId::kTrellis;
+    EXPECT_EQ(has_step(codec), stepped) << codec_name(codec);
+  }
 }
 
 TEST(Check, TrainingRanges) {
@@ -121,7 +176,16 @@ TEST(Check, APlanIsAsGoodAsItsParts) {
 TEST(CodecName, IsNeverNull) {
   EXPECT_STREQ(codec_name(CodecId::kFp32), "fp32");
   EXPECT_STREQ(codec_name(CodecId::kQsgd), "qsgd");
+  EXPECT_STREQ(codec_name(CodecId::kTrellis), "trellis");
+  EXPECT_STREQ(codec_name(static_cast<CodecId>(kCodecCount)), "unknown");
   EXPECT_STREQ(codec_name(static_cast<CodecId>(200)), "unknown");
+}
+
+TEST(CoderName, IsNeverNull) {
+  EXPECT_STREQ(coder_name(Coder::kAuto), "auto");
+  EXPECT_STREQ(coder_name(Coder::kRaw), "raw");
+  EXPECT_STREQ(coder_name(static_cast<Coder>(kCoderCount)), "unknown");
+  EXPECT_STREQ(coder_name(static_cast<Coder>(200)), "unknown");
 }
 
 }  // namespace

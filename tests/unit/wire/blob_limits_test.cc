@@ -23,6 +23,9 @@ struct TensorFields {
   uint8_t codec = 1;
   uint32_t count = 4;
   float scale = 1.0F;
+  uint8_t coder = 0;
+  uint16_t tensors = 1;
+  float keep = 1.0F;
 };
 
 struct UpdateFields {
@@ -39,7 +42,8 @@ Failure decode(const UpdateFields& f) {
   for (size_t i = 0; i < f.tensors; ++i) {
     const auto name = builder.CreateString(f.tensor.name);
     tensors.push_back(schema::CreateTensor(builder, name, static_cast<schema::Codec>(f.tensor.codec), f.tensor.count, 4,
-                                           7, 8, f.tensor.scale));
+                                           7, 8, f.tensor.scale, 0, static_cast<schema::Coder>(f.tensor.coder),
+                                           f.tensor.tensors, false, f.tensor.keep, 0));
   }
   const auto list = builder.CreateVector(tensors);
   const auto device = builder.CreateString(f.device);
@@ -100,10 +104,53 @@ TEST(UpdateLimits, TensorsAndTheirCounts) {
   EXPECT_TRUE(decode(with_tensor({"w", 1, plan::kParametersMax, 1.0F})).ok());
   expect_bad(with_tensor({"w", 1, plan::kParametersMax + 1, 1.0F}), Error::kLimit,
              "Update.tensors[0] claims 67108865 coordinates");
-  expect_bad(with_tensor({"w", 2, 4, 1.0F}), Error::kUnsupported, "Update.tensors[0]: codec 2 is not known here");
+  for (const uint8_t codec : {plan::kCodecCount, uint8_t{255}}) {
+    expect_bad(with_tensor({"w", codec, 4, 1.0F}), Error::kUnsupported,
+               "Update.tensors[0]: codec " + std::to_string(codec) + " is not known here");
+  }
   // A table count that no real update reaches stops the verifier, long before memory or time is spent.
   fields.tensors = 5000;
   expect_bad(fields, Error::kMalformed, "offsets");
+}
+
+TEST(UpdateLimits, EveryCodecAndCoderOfTodayIsKnown) {
+  TensorFields tensor;
+  for (tensor.codec = 0; tensor.codec < plan::kCodecCount; ++tensor.codec) {
+    EXPECT_TRUE(decode(with_tensor(tensor)).ok()) << unsigned{tensor.codec};
+  }
+  tensor.codec = 1;
+  for (tensor.coder = 0; tensor.coder < plan::kCoderCount; ++tensor.coder) {
+    EXPECT_TRUE(decode(with_tensor(tensor)).ok()) << unsigned{tensor.coder};
+  }
+  for (const uint8_t coder : {plan::kCoderCount, uint8_t{255}}) {
+    tensor.coder = coder;
+    expect_bad(with_tensor(tensor), Error::kUnsupported,
+               "Update.tensors[0]: coder " + std::to_string(coder) + " is not known here");
+  }
+}
+
+TEST(UpdateLimits, ARunOfTensors) {
+  TensorFields tensor;
+  for (const uint16_t tensors : {uint16_t{1}, uint16_t{plan::kTensorsMax}}) {
+    tensor.tensors = tensors;
+    EXPECT_TRUE(decode(with_tensor(tensor)).ok()) << tensors;
+  }
+  for (const uint16_t tensors : {uint16_t{0}, uint16_t{plan::kTensorsMax + 1}, uint16_t{UINT16_MAX}}) {
+    tensor.tensors = tensors;
+    EXPECT_FALSE(decode(with_tensor(tensor)).ok()) << tensors;
+  }
+}
+
+TEST(UpdateLimits, Keep) {
+  TensorFields tensor;
+  for (const float keep : {1.0F, 0.5F, 1e-4F}) {
+    tensor.keep = keep;
+    EXPECT_TRUE(decode(with_tensor(tensor)).ok()) << keep;
+  }
+  for (const float keep : {0.0F, -0.5F, 1.0001F, kInfinity, -kInfinity, kNan}) {
+    tensor.keep = keep;
+    EXPECT_FALSE(decode(with_tensor(tensor)).ok()) << keep;
+  }
 }
 
 TEST(UpdateLimits, Names) {

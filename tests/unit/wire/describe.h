@@ -54,6 +54,12 @@ class Describer {
     number("levels", m.plan.codec.levels);
     number("bucket", m.plan.codec.bucket);
     number("exact_coordinates_max", m.plan.codec.exact_coordinates_max);
+    number("coder", static_cast<uint64_t>(m.plan.codec.coder));
+    real("step", m.plan.codec.step);
+    real("bits", m.plan.codec.bits);
+    number("rotate", m.plan.codec.rotate);
+    number("error_feedback", m.plan.codec.error_feedback);
+    real("keep", m.plan.codec.keep);
   }
   void operator()(const ModelRequest& m) {
     number("run", m.run);
@@ -112,6 +118,11 @@ class Describer {
       number("bucket", tensor.bucket);
       real("scale", tensor.scale);
       bytes("payload", tensor.payload);
+      number("coder", static_cast<uint64_t>(tensor.coder));
+      number("tensors", tensor.tensors);
+      number("rotated", tensor.rotated);
+      real("keep", tensor.keep);
+      number("seed", tensor.seed);
     }
   }
   void operator()(const Model& m) {

@@ -105,6 +105,8 @@ struct PlanFields {
   uint32_t batch_size = 8, local_epochs = 1, local_steps = 0;
   uint8_t codec = 1;
   uint32_t levels = 7, bucket = 128, exact_coordinates_max = 64;
+  uint8_t coder = 0;
+  float step = 0.0F, bits = 2.0F, keep = 1.0F;
 };
 
 ExactBytes plan_of(const std::function<void(PlanFields&)>& change) {
@@ -113,7 +115,8 @@ ExactBytes plan_of(const std::function<void(PlanFields&)>& change) {
   return frame_of(schema::Body::RoundPlan, [&](Builder& b) {
     return schema::CreateRoundPlan(b, 1, f.round, f.rounds, 1, f.model_bytes, 1, f.time_left_ms, f.learning_rate,
                                    f.momentum, f.weight_decay, f.proximal_mu, f.batch_size, f.local_epochs,
-                                   f.local_steps, f.codec, f.levels, f.bucket, f.exact_coordinates_max);
+                                   f.local_steps, f.codec, f.levels, f.bucket, f.exact_coordinates_max, f.coder, f.step,
+                                   f.bits, false, false, f.keep);
   });
 }
 
@@ -161,7 +164,55 @@ TEST(FrameLimits, RoundPlanNumbers) {
     expect_bad(plan_of([&](F& f) { f.weight_decay = value; }), Error::kNotFinite, "RoundPlan: weight_decay");
     expect_bad(plan_of([&](F& f) { f.proximal_mu = value; }), Error::kNotFinite, "RoundPlan: proximal_mu");
   }
-  expect_bad(plan_of([](F& f) { f.codec = 2; }), Error::kUnsupported, "codec 2 is not known here");
+  for (const uint8_t number : {plan::kCodecCount, uint8_t{255}}) {
+    expect_bad(plan_of([&](F& f) { f.codec = number; }), Error::kUnsupported,
+               "codec " + std::to_string(number) + " is not known here");
+  }
+}
+
+TEST(FrameLimits, RoundPlanCodecs) {
+  using F = PlanFields;
+  for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
+    expect_good(plan_of([&](F& f) { f.codec = codec; }));
+  }
+  for (uint8_t coder = 0; coder < plan::kCoderCount; ++coder) {
+    expect_good(plan_of([&](F& f) { f.coder = coder; }));
+  }
+  for (const uint8_t number : {plan::kCoderCount, uint8_t{255}}) {
+    expect_bad(plan_of([&](F& f) { f.coder = number; }), Error::kUnsupported,
+               "RoundPlan: coder " + std::to_string(number) + " is not known here");
+  }
+  const auto bad = [](const std::function<void(F&)>& change, Error error, const char* field) {
+    expect_bad(plan_of(change), error, std::string("RoundPlan: ") + field + " must be ");
+  };
+  expect_good(plan_of([](F& f) { f.step = 1e-30F; }));
+  bad([](F& f) { f.step = 9e-31F; }, Error::kOutOfRange, "step");
+  bad([](F& f) { f.step = -1.0F; }, Error::kOutOfRange, "step");
+  bad([](F& f) { f.bits = 0.0F; }, Error::kOutOfRange, "bits");
+  bad([](F& f) { f.bits = 16.5F; }, Error::kOutOfRange, "bits");
+  bad([](F& f) { f.keep = 0.0F; }, Error::kOutOfRange, "keep");
+  bad([](F& f) { f.keep = 1.5F; }, Error::kOutOfRange, "keep");
+  for (const float value : {kNan, kInfinity, -kInfinity}) {
+    bad([&](F& f) { f.step = value; }, Error::kNotFinite, "step");
+    bad([&](F& f) { f.bits = value; }, Error::kNotFinite, "bits");
+    bad([&](F& f) { f.keep = value; }, Error::kNotFinite, "keep");
+  }
+}
+
+// A plan of a coordinator that knows none of the fields appended since reads as what it meant.
+TEST(FrameLimits, ARoundPlanOfBeforeTheCodersHasTheirDefaults) {
+  const auto bytes = frame_of(schema::Body::RoundPlan, [](Builder& b) {
+    return schema::CreateRoundPlan(b, 1, 1, 2, 1, 100, 1, 1000, 0.1F, 0.9F, 0.0F, 0.0F, 8, 1, 0, 1, 7, 128, 64);
+  });
+  const Result<Message> message = decode_frame(bytes.view());
+  ASSERT_TRUE(message.ok()) << message.failure().text();
+  const plan::CodecSpec& codec = std::get<RoundPlan>(*message).plan.codec;
+  EXPECT_EQ(codec.coder, plan::Coder::kAuto);
+  EXPECT_EQ(codec.step, 0.0F);
+  EXPECT_EQ(codec.bits, 2.0F);
+  EXPECT_FALSE(codec.rotate);
+  EXPECT_FALSE(codec.error_feedback);
+  EXPECT_EQ(codec.keep, 1.0F);
 }
 
 ExactBytes model_chunk(uint64_t offset, uint64_t total, size_t bytes) {

@@ -97,10 +97,18 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   message.plan.training.batch_size = *rc::gen::inRange<uint32_t>(1, 4097);
   message.plan.training.local_epochs = *rc::gen::inRange<uint32_t>(1, 1001);
   message.plan.training.local_steps = *rc::gen::inRange<uint32_t>(0, 1000001);
-  message.plan.codec.codec = static_cast<plan::CodecId>(*rc::gen::inRange(0, 2));
-  message.plan.codec.levels = *rc::gen::inRange<uint32_t>(1, 32768);
+  message.plan.codec.codec = static_cast<plan::CodecId>(*rc::gen::inRange<int>(0, plan::kCodecCount));
+  const bool exponential =
+      message.plan.codec.codec == plan::CodecId::kNuqsgd || message.plan.codec.codec == plan::CodecId::kNuqsgdInf;
+  message.plan.codec.levels = *rc::gen::inRange<uint32_t>(1, exponential ? 31 : 32768);
   message.plan.codec.bucket = *rc::gen::inRange<uint32_t>(8, 1048577);
   message.plan.codec.exact_coordinates_max = *rc::gen::inRange<uint32_t>(0, 65537);
+  message.plan.codec.coder = static_cast<plan::Coder>(*rc::gen::inRange<int>(0, plan::kCoderCount));
+  message.plan.codec.step = any<bool>() ? 0.0F : any_real(1e-30F, 10.0F);
+  message.plan.codec.bits = any_real(0.1F, 4.0F);
+  message.plan.codec.rotate = any<bool>();
+  message.plan.codec.error_feedback = any<bool>();
+  message.plan.codec.keep = any_real(1e-4F, 1.0F);
   expect_round_trip(message);
 }
 
@@ -159,9 +167,19 @@ RC_GTEST_PROP(RoundTrip, Update, ()) {
     names[i] = count > 4 ? std::string(kNameBytesMax, 'n') : any_text(kNameBytesMax);
     payloads[i] = std::vector<uint8_t>(*rc::gen::inRange<size_t>(0, 30), any<uint8_t>());
     payload_bytes += payloads[i].size();
-    samples::add_tensor(update, names[i],
-                        {static_cast<plan::CodecId>(i % 2), *rc::gen::inRange<uint32_t>(0, plan::kParametersMax + 1),
-                         any<uint8_t>(), any<uint32_t>(), any<uint32_t>(), any_real(0.0F, 1e6F), payloads[i]});
+    plan::EncodedTensor tensor{static_cast<plan::CodecId>(i % plan::kCodecCount),
+                               *rc::gen::inRange<uint32_t>(0, plan::kParametersMax + 1),
+                               any<uint8_t>(),
+                               any<uint32_t>(),
+                               any<uint32_t>(),
+                               any_real(0.0F, 1e6F),
+                               payloads[i]};
+    tensor.coder = static_cast<plan::Coder>(*rc::gen::inRange<int>(0, plan::kCoderCount));
+    tensor.tensors = *rc::gen::inRange<uint16_t>(1, plan::kTensorsMax + 1);
+    tensor.rotated = any<bool>();
+    tensor.keep = any_real(1e-4F, 1.0F);
+    tensor.seed = any<uint64_t>();
+    samples::add_tensor(update, names[i], tensor);
   }
   std::vector<uint8_t> memory(update_overhead_bytes_max(count) + payload_bytes);
   const Result<ByteView> built = build_update(update, memory);
