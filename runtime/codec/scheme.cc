@@ -4,6 +4,7 @@
 
 #include "runtime/codec/fp32.h"
 #include "runtime/codec/qsgd.h"
+#include "runtime/codec/step_codec.h"
 
 namespace runnel::codec {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 constexpr Scheme kSchemes[] = {
     {plan::CodecId::kFp32, fp32_bytes_max, encode_fp32, decode_fp32},
     {plan::CodecId::kQsgd, qsgd_bytes_max, encode_qsgd, decode_qsgd},
+    {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes},
+    {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes},
 };
 
 }  // namespace

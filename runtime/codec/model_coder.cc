@@ -1,0 +1,342 @@
+#include "runtime/codec/model_coder.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "runtime/codec/instruction_set.h"
+#include "runtime/codec/model_coder_fast.h"
+
+namespace runnel::codec {
+namespace {
+
+constexpr uint32_t kStateMin = 1U << 16;
+
+// Of an index outside the table: the class of the table, and how many low bits are left out of the model.
+struct Scaled {
+  unsigned table;
+  unsigned shift;
+};
+Scaled scaled(unsigned group_class) {
+  if (group_class < kClasses) return {group_class, 0};
+  const unsigned above = group_class - kClasses;
+  return {kClasses - 4 + above % 4, above / 4 + 1};
+}
+
+// The slots of symbol k of a table, for dither v.
+struct Slots {
+  uint32_t start;
+  uint32_t end;
+};
+Slots slots_of(const ModelTables& tables, unsigned table, int k, unsigned v) {
+  const int reach = tables.reach(table);
+  Slots slots{0, kProbabilityOne};
+  if (k > -reach) slots.start = *(tables.thresholds(table, k) - v);
+  if (k <= reach) slots.end = *(tables.thresholds(table, k + 1) - v);
+  return slots;
+}
+
+// The symbol of an index, and how far beyond the outermost symbol it is.
+struct Symbol {
+  int32_t k;
+  uint32_t beyond;
+  bool outermost;
+};
+Symbol symbol_of(const ModelTables& tables, Scaled scale, int32_t index) {
+  const int32_t k = index >> scale.shift;
+  const int32_t reach = tables.reach(scale.table);
+  if (k <= -reach) return {-reach, static_cast<uint32_t>(-reach - k), true};
+  if (k > reach) return {reach + 1, static_cast<uint32_t>(k - reach - 1), true};
+  return {k, 0, false};
+}
+
+constexpr unsigned kLengthBits = 5;  // of beyond + 1: at most 21
+
+// log2 of 1 .. 2^15 in 1/4096 bit: of 1 + i/256 by squaring, and linear between.
+struct Logarithms {
+  std::array<uint16_t, 257> of_mantissa{};
+  constexpr Logarithms() {
+    for (size_t i = 0; i <= 256; ++i) {
+      double x = 1.0 + static_cast<double>(i) / 256.0;
+      double result = 0.0;
+      for (double bit = 4096.0; bit >= 0.125; bit /= 2.0) {
+        if (x >= 2.0) {
+          x /= 2.0;
+          result += bit;
+        }
+        x *= x;
+      }
+      of_mantissa[i] = static_cast<uint16_t>(result + 0.5);
+    }
+  }
+};
+constexpr Logarithms kLogarithms;
+
+uint32_t log2_4096(uint32_t value) {
+  const auto exponent = static_cast<unsigned>(std::bit_width(value)) - 1;
+  const uint32_t mantissa = value << (16 - exponent) & 0xFFFF;
+  const uint32_t low = kLogarithms.of_mantissa[mantissa >> 8];
+  const uint32_t high = kLogarithms.of_mantissa[(mantissa >> 8) + 1];
+  return 4096 * exponent + low + ((high - low) * (mantissa & 255) >> 8);
+}
+
+}  // namespace
+
+uint32_t group_activity(const GroupIndices& indices, unsigned rotation, size_t count) {
+  uint32_t sum = 0;
+  for (size_t j = 0; j < count; ++j) {
+    const auto shift = static_cast<int32_t>((rotation + 15 - j) >> 4);
+    sum += static_cast<uint32_t>(std::min(std::abs(indices[j] - shift), 255));
+  }
+  return sum;
+}
+
+// -- Contexts
+
+Contexts::Contexts(const ModelTables& tables) : tables_(&tables) {
+  // Before it has seen anything, a context takes the next group to be like the last.
+  for (size_t k = 0; k < kContexts; ++k) {
+    const size_t exponent = k == 0 ? 0 : (k - 1) / 2;
+    const uint32_t half = k == 0 ? 0 : (k - 1) % 2;
+    contexts_[k].activity = std::max<uint32_t>(1, ((5 + 2 * half) << exponent) / 8);
+    contexts_[k].coordinates = 16;
+  }
+  pick();
+}
+
+void Contexts::pick() {
+  // Two contexts an octave of the recent activity.
+  const uint32_t level = recent_ / 8;
+  if (level == 0) {
+    context_ = 0;
+  } else {
+    const auto exponent = static_cast<size_t>(std::bit_width(level)) - 1;
+    const size_t half = exponent > 0 ? level >> (exponent - 1) & 1 : 0;
+    context_ = std::min(kContexts - 1, 1 + 2 * exponent + half);
+  }
+  Context& context = contexts_[context_];
+  if (context.until_update == 0) {
+    context.chosen = static_cast<uint8_t>(
+        tables_->class_of(static_cast<float>(context.activity) / static_cast<float>(context.coordinates)));
+    context.until_update = std::min(context.coordinates / 128, 16U);
+  } else {
+    --context.until_update;
+  }
+  class_ = context.chosen;
+}
+
+void Contexts::learn(uint32_t activity, size_t count) {
+  Context& context = contexts_[context_];
+  context.activity += activity;
+  context.coordinates += static_cast<uint32_t>(count);
+  if (context.coordinates >= 1U << 15) {
+    context.activity = (context.activity + 1) / 2;
+    context.coordinates /= 2;
+  }
+  recent_ = (recent_ + activity * 16) / 2;
+  pick();
+}
+
+size_t model_states_for(size_t count) {
+  if (count < 4096) return 1;
+  if (count < 32768) return 2;
+  return count < 131072 ? 4 : 16;
+}
+
+// -- ModelEncoder
+
+ModelEncoder::ModelEncoder(const ModelTables& tables, size_t states, MutableByteView out)
+    : tables_(&tables), states_(states), out_(out), at_(out.size()) {
+  x_.fill(kStateMin);
+}
+
+void ModelEncoder::put_word(uint32_t word) {
+  if (at_ < 2) {
+    full_ = true;
+    return;
+  }
+  at_ -= 2;
+  store_le<uint16_t>(out_.data() + at_, static_cast<uint16_t>(word));
+}
+
+void ModelEncoder::put_slot(size_t state, uint32_t start, uint32_t frequency) {
+  uint32_t x = x_[state];
+  if (x >> 17 >= frequency) {
+    put_word(x & 0xFFFF);
+    x >>= 16;
+  }
+  x_[state] = (x / frequency << kProbabilityBits) + x % frequency + start;
+}
+
+void ModelEncoder::put_raw(size_t state, uint32_t value, unsigned bits) {
+  put_slot(state, value << (kProbabilityBits - bits), 1U << (kProbabilityBits - bits));
+}
+
+void ModelEncoder::put_index(size_t state, int32_t index, unsigned v, unsigned group_class) {
+  const Scaled scale = scaled(group_class);
+  const Slots slots = slots_of(*tables_, scale.table, symbol_of(*tables_, scale, index).k, v >> scale.shift);
+  put_slot(state, slots.start, slots.end - slots.start);
+}
+
+// What take_rest() reads, backwards.
+void ModelEncoder::put_rest(size_t state, int32_t index, unsigned group_class) {
+  const Scaled scale = scaled(group_class);
+  if (scale.shift > 0) put_raw(state, static_cast<uint32_t>(index) & ((1U << scale.shift) - 1), scale.shift);
+  const Symbol symbol = symbol_of(*tables_, scale, index);
+  if (!symbol.outermost) return;
+  const auto length = static_cast<unsigned>(std::bit_width(symbol.beyond + 1)) - 1;
+  const uint32_t rest = symbol.beyond + 1 - (1U << length);
+  const unsigned low = std::min(length, 12U);
+  if (length > low) put_raw(state, rest >> low, length - low);
+  if (low > 0) put_raw(state, rest & ((1U << low) - 1), low);
+  put_raw(state, length, kLengthBits);
+}
+
+#ifdef RUNNEL_FAST_KERNELS
+void ModelEncoder::put_fast(const GroupIndices& indices, unsigned rotation, unsigned table) {
+  const int reach = tables_->reach(table);
+  const uint16_t* const zero = tables_->thresholds(table, 0);
+  alignas(64) std::array<uint32_t, kGroup> starts;
+  alignas(64) std::array<uint32_t, kGroup> sizes;
+  for (size_t j = 0; j < kGroup; ++j) {
+    const int k = std::clamp(indices[j], -reach, reach + 1);
+    const uint16_t* const at = zero + 16 * k - static_cast<int>(rotation + 15 - j);
+    const uint32_t start = k > -reach ? at[0] : 0;
+    starts[j] = start;
+    sizes[j] = (k <= reach ? at[16] : kProbabilityOne) - start;
+  }
+  at_ -= put_group_fast(starts.data(), sizes.data(), x_.data(), out_.data() + at_);
+}
+#endif
+
+void ModelEncoder::put(const GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count) {
+  for (size_t j = count; j-- > 0;) put_rest(j % states_, indices[j], group_class);
+#ifdef RUNNEL_FAST_KERNELS
+  if (states_ == kGroup && count == kGroup && group_class < kClasses && at_ >= 2 * kGroup && !use_reference()) {
+    put_fast(indices, rotation, group_class);
+    return;
+  }
+#endif
+  for (size_t j = count; j-- > 0;) {
+    put_index(j % states_, indices[j], static_cast<unsigned>(rotation + 15 - j), group_class);
+  }
+}
+
+size_t ModelEncoder::finish() {
+  for (size_t state = states_; state-- > 0;) {
+    put_word(x_[state] >> 16);
+    put_word(x_[state] & 0xFFFF);
+  }
+  return full_ ? 0 : out_.size() - at_;
+}
+
+// -- ModelDecoder
+
+Result<ModelDecoder> ModelDecoder::open(const ModelTables& tables, size_t states, ByteView bytes) {
+  if (bytes.size() < 4 * states) {
+    return fail(Error::kTruncated, "%zu bytes, but %zu states take %zu", bytes.size(), states, 4 * states);
+  }
+  ModelDecoder decoder(tables, states, bytes.subspan(4 * states));
+  for (size_t state = 0; state < states; ++state) {
+    decoder.x_[state] = load_le<uint32_t>(bytes.data() + 4 * state);
+    if (decoder.x_[state] < kStateMin) return fail(Error::kMalformed, "state %zu is too small", state);
+  }
+  return decoder;
+}
+
+void ModelDecoder::advance(size_t state, uint32_t start, uint32_t frequency) {
+  const uint32_t x = x_[state];
+  uint32_t next = frequency * (x >> kProbabilityBits) + (x & (kProbabilityOne - 1)) - start;
+  if (next < kStateMin) {
+    next <<= 16;
+    if (words_.size() - at_ >= 2) {
+      next |= load_le<uint16_t>(words_.data() + at_);
+      at_ += 2;
+    } else {
+      overrun_ = true;
+    }
+  }
+  x_[state] = next;
+}
+
+uint32_t ModelDecoder::take_raw(size_t state, unsigned bits) {
+  const uint32_t value = take_slot(state) >> (kProbabilityBits - bits);
+  advance(state, value << (kProbabilityBits - bits), 1U << (kProbabilityBits - bits));
+  return value;
+}
+
+int32_t ModelDecoder::take_index(size_t state, unsigned v, unsigned group_class) {
+  const Scaled scale = scaled(group_class);
+  const uint32_t slot = take_slot(state);
+  const int reach = tables_->reach(scale.table);
+  v >>= scale.shift;
+  int k = -reach;
+  while (k <= reach && *(tables_->thresholds(scale.table, k + 1) - v) <= slot) ++k;
+  const Slots slots = slots_of(*tables_, scale.table, k, v);
+  advance(state, slots.start, slots.end - slots.start);
+  return k;
+}
+
+int32_t ModelDecoder::take_rest(size_t state, int32_t k, unsigned group_class) {
+  const Scaled scale = scaled(group_class);
+  const int32_t reach = tables_->reach(scale.table);
+  const bool below = k <= -reach;
+  if (below || k > reach) {
+    // A length beyond what an encoder writes is cut: the sum stays within 32 bits, and the end of the stream is wrong.
+    const unsigned length = std::min(take_raw(state, kLengthBits), 21U);
+    const unsigned low = std::min(length, 12U);
+    uint32_t rest = low > 0 ? take_raw(state, low) : 0;
+    if (length > low) rest |= take_raw(state, length - low) << low;
+    const auto beyond = static_cast<int32_t>(rest + (1U << length) - 1);
+    k = below ? k - beyond : k + beyond;
+  }
+  if (scale.shift == 0) return k;
+  const uint32_t low_bits = take_raw(state, scale.shift);
+  // Up to 22 + 14 bits if the bytes are hostile: cut to what an encoder may have sent.
+  return static_cast<int32_t>(
+      std::clamp<int64_t>(int64_t{k} * (int64_t{1} << scale.shift) + low_bits, -(1 << 22), 1 << 22));
+}
+
+void ModelDecoder::take(GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count) {
+#ifdef RUNNEL_FAST_KERNELS
+  if (states_ == kGroup && count == kGroup && group_class < kClasses && words_.size() - at_ >= 2 * kGroup &&
+      !use_reference()) {
+    const int reach = tables_->reach(group_class);
+    const uint16_t* const first = tables_->thresholds(group_class, 0) - rotation - 15;
+    const bool inside = take_group_fast(first, reach, words_.data() + at_, x_.data(), indices.data(), at_);
+    if (!inside) {
+      for (size_t j = 0; j < count; ++j) indices[j] = take_rest(j, indices[j], group_class);
+    }
+    return;
+  }
+#endif
+  for (size_t j = 0; j < count; ++j) {
+    indices[j] = take_index(j % states_, static_cast<unsigned>(rotation + 15 - j), group_class);
+  }
+  for (size_t j = 0; j < count; ++j) indices[j] = take_rest(j % states_, indices[j], group_class);
+}
+
+Failure ModelDecoder::check_end() const {
+  if (overrun_) return fail(Error::kTruncated, "payload ends inside its code");
+  if (at_ != words_.size()) return fail(Error::kMalformed, "%zu trailing bytes", words_.size() - at_);
+  for (size_t state = 0; state < states_; ++state) {
+    if (x_[state] != kStateMin) return fail(Error::kMalformed, "state %zu does not end where it began", state);
+  }
+  return Error::kOk;
+}
+
+uint32_t group_cost(const ModelTables& tables, const GroupIndices& indices, unsigned rotation, unsigned group_class,
+                    size_t count) {
+  const Scaled scale = scaled(group_class);
+  uint32_t cost = static_cast<uint32_t>(count) * 4096 * (kProbabilityBits + scale.shift);
+  for (size_t j = 0; j < count; ++j) {
+    const Symbol symbol = symbol_of(tables, scale, indices[j]);
+    const auto v = static_cast<unsigned>(rotation + 15 - j) >> scale.shift;
+    const Slots slots = slots_of(tables, scale.table, symbol.k, v);
+    cost -= log2_4096(slots.end - slots.start);
+    if (symbol.outermost) cost += 4096 * (kLengthBits + static_cast<unsigned>(std::bit_width(symbol.beyond + 1)) - 1);
+  }
+  return cost;
+}
+
+}  // namespace runnel::codec

@@ -1,0 +1,118 @@
+// Indices to bytes and back with a model that learns: an asymmetric numeral system (rANS, Duda 2013) whose
+// probabilities follow from the local scale of the values and from the dither.
+//
+// Sixteen coordinates are a group. What the groups before it held, near and farther back, picks one of a few contexts;
+// each context learns the mean magnitude of the groups that it was picked for, and the class of that mean (see
+// model_tables.h) gives all probabilities. Nothing but the shape of the distribution is sent: the decoder learns as the
+// encoder did. On independent values all contexts learn the same scale and little is lost; on a model's update, whose
+// rows and layers differ by orders of magnitude, each finds its own.
+//
+// rANS encodes backwards: the encoder first walks forward to pick the classes, then codes from the last group to the
+// first. Trust: decoding accepts any bytes, in time O(count).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/result.h"
+#include "runtime/codec/model_tables.h"
+
+namespace runnel::codec {
+
+// Indices of one group as they are coded: index + (v >> 4), where v = rotation + 15 - position in the group.
+struct alignas(64) GroupIndices : std::array<int32_t, kGroup> {};
+
+// The index's magnitude once more without that shift; what the contexts learn from, at most 255 a coordinate.
+uint32_t group_activity(const GroupIndices& indices, unsigned rotation, size_t count);
+
+class Contexts {
+ public:
+  explicit Contexts(const ModelTables& tables);
+  // The class of the next group.
+  unsigned next_class() const { return class_; }
+  // Learns from the group that was coded with it, `count` coordinates of `activity` in all.
+  void learn(uint32_t activity, size_t count);
+
+ private:
+  static constexpr size_t kContexts = 24;
+  struct Context {
+    uint32_t activity = 0;
+    uint32_t coordinates = 0;
+    uint32_t until_update = 0;
+    uint8_t chosen = 0;
+  };
+  void pick();
+
+  const ModelTables* tables_;
+  std::array<Context, kContexts> contexts_;
+  uint32_t recent_ = 0;  // decayed activity, 1/16 of an index
+  size_t context_ = 0;
+  unsigned class_ = 0;
+};
+
+// How many rANS states are interleaved: few in a small payload, where each costs bytes, many where speed counts.
+size_t model_states_for(size_t count);
+
+// Codes groups backwards into `out`, from its end towards its start.
+class ModelEncoder {
+ public:
+  ModelEncoder(const ModelTables& tables, size_t states, MutableByteView out);
+
+  // REQUIRES: groups come last first; |index| < 2^20.
+  void put(const GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count);
+
+  // The states in front. The coded bytes are out.last(result); 0 if `out` was too small.
+  size_t finish();
+
+ private:
+  void put_slot(size_t state, uint32_t start, uint32_t frequency);
+  void put_raw(size_t state, uint32_t value, unsigned bits);
+  void put_index(size_t state, int32_t index, unsigned v, unsigned group_class);
+  void put_rest(size_t state, int32_t index, unsigned group_class);
+  void put_word(uint32_t word);
+  void put_fast(const GroupIndices& indices, unsigned rotation, unsigned table);
+
+  const ModelTables* tables_;
+  size_t states_;
+  MutableByteView out_;
+  size_t at_;
+  bool full_ = false;
+  alignas(64) std::array<uint32_t, kGroup> x_;
+};
+
+class ModelDecoder {
+ public:
+  // kTruncated if there are not even the states.
+  static Result<ModelDecoder> open(const ModelTables& tables, size_t states, ByteView bytes);
+
+  // The next group, in order.
+  void take(GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count);
+
+  // kTruncated or kMalformed unless every byte was used and the states are back where the encoder began.
+  Failure check_end() const;
+
+ private:
+  ModelDecoder(const ModelTables& tables, size_t states, ByteView words)
+      : tables_(&tables), states_(states), words_(words) {}
+  uint32_t take_slot(size_t state) const { return x_[state] & (kProbabilityOne - 1); }
+  void advance(size_t state, uint32_t start, uint32_t frequency);
+  uint32_t take_raw(size_t state, unsigned bits);
+  int32_t take_index(size_t state, unsigned v, unsigned group_class);
+  int32_t take_rest(size_t state, int32_t index, unsigned group_class);
+
+  const ModelTables* tables_;
+  size_t states_;
+  ByteView words_;
+  size_t at_ = 0;
+  bool overrun_ = false;
+  alignas(64) std::array<uint32_t, kGroup> x_{};
+};
+
+// What coding a group takes, in 1/4096 bit.
+uint32_t group_cost(const ModelTables& tables, const GroupIndices& indices, unsigned rotation, unsigned group_class,
+                    size_t count);
+
+}  // namespace runnel::codec

@@ -1,0 +1,135 @@
+#include "runtime/codec/model_tables.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/base/error.h"
+
+namespace runnel::codec {
+namespace {
+
+// The standard normal distribution function for z = 0, 1/64, ..., 8: Simpson's rule over the density, which follows
+// from its own ratios.
+constexpr size_t kNormalPoints = 8 * 64 + 1;
+constexpr double kRatioOfRatios = 0.9999389667063573;  // exp(-h^2), h = 1/128
+constexpr double kFirstRatio = 0.9999694828875315;     // exp(-h^2 / 2)
+
+constexpr std::array<double, kNormalPoints> make_normal() {
+  std::array<double, kNormalPoints> table{};
+  double density = 0.39894228040143268;
+  double ratio = kFirstRatio;
+  double sum = 0.5;
+  for (size_t i = 0; i < kNormalPoints; ++i) {
+    table[i] = sum;
+    const double middle = density * ratio;
+    ratio *= kRatioOfRatios;
+    const double next = middle * ratio;
+    ratio *= kRatioOfRatios;
+    sum += (density + 4.0 * middle + next) / (6.0 * 64.0);
+    density = next;
+  }
+  return table;
+}
+
+constexpr std::array<double, kNormalPoints> kNormal = make_normal();
+
+double normal(double z) {
+  const double distance = std::abs(z) * 64.0;
+  double value = 1.0;
+  if (distance < static_cast<double>(kNormalPoints - 1)) {
+    const auto i = static_cast<size_t>(distance);
+    value = kNormal[i] + (distance - static_cast<double>(i)) * (kNormal[i + 1] - kNormal[i]);
+  }
+  return z < 0.0 ? 1.0 - value : value;
+}
+
+// A Gaussian whose scale is uncertain: exp(spread * t) for t = -2 .. 2 with normal weights.
+constexpr size_t kParts = 5;
+constexpr double kWeights[kParts] = {0.05448868, 0.24420134, 0.40261996, 0.24420134, 0.05448868};
+constexpr double kScales[kShapes][kParts] = {
+    {1.0, 1.0, 1.0, 1.0, 1.0},
+    {0.54881164, 0.74081822, 1.0, 1.34985881, 1.82211880},  // spread 0.3
+    {0.30119421, 0.54881164, 1.0, 1.82211880, 3.32011692},  // 0.6
+    {0.13533528, 0.36787944, 1.0, 2.71828183, 7.38905610},  // 1
+};
+constexpr double kMeanOfHalfNormal = 0.79788456080286536;
+
+class Density {
+ public:
+  // `mean` of |x|.
+  Density(unsigned shape, double mean) : scales_(kScales[shape]) {
+    double factor = 0.0;
+    for (size_t i = 0; i < kParts; ++i) factor += kWeights[i] * scales_[i];
+    inverse_ = factor * kMeanOfHalfNormal / mean;
+    parts_ = shape == 0 ? 1 : kParts;
+  }
+  double below(double x) const {
+    if (parts_ == 1) return normal(x * inverse_);
+    double sum = 0.0;
+    for (size_t i = 0; i < kParts; ++i) sum += kWeights[i] * normal(x * inverse_ / scales_[i]);
+    return sum;
+  }
+
+ private:
+  const double* scales_;
+  double inverse_;
+  size_t parts_;
+};
+
+// The means of |x| in steps: octaves from 2^-9, half octaves from 2^-4, quarter octaves from 1/4 to below 4.
+double mean_of_class(unsigned c) {
+  constexpr double kQuarter[4] = {1.0, 1.1892071150027210, 1.4142135623730951, 1.6817928305074292};
+  if (c < 5) return std::ldexp(1.0, static_cast<int>(c) - 9);
+  if (c < 5 + 4) return std::ldexp(kQuarter[(c - 5) % 2 * 2], -4 + static_cast<int>(c - 5) / 2);
+  return std::ldexp(kQuarter[(c - 9) % 4], -2 + static_cast<int>(c - 9) / 4);
+}
+
+constexpr double kTail = 1.0 / 8192;  // indices rarer than this, all together, share the outermost symbols
+
+}  // namespace
+
+ModelTables::ModelTables(unsigned shape, const Cells& cells) {
+  std::array<float, kClassesAll> means;
+  size_t used = 0;
+  for (unsigned c = 0; c < kClasses; ++c) {
+    const Density density(shape, mean_of_class(c));
+    int reach = 1;
+    while (reach < kReachMax && 1.0 - density.below(reach) > kTail) ++reach;
+    const int first = -16 * reach - 16 + 1;  // of k = -reach + 1 at v = 31, to k = reach + 1 at v = 0
+    const int last = 16 * reach + 16 - 1;
+    const auto length = static_cast<size_t>(last - first + 1);
+    RUNNEL_ASSERT(used + length <= pool_.size());
+    classes_[c] = {static_cast<uint16_t>(used + static_cast<size_t>(-first)), static_cast<int16_t>(reach)};
+    // One more every sixteen keeps every symbol possible.
+    const int room = static_cast<int>(kProbabilityOne) - (last - first) / 16 - 2;
+    for (int m = first; m <= last; ++m) {
+      double x = (m + 0.5) / 16.0;
+      if (!cells.dithered) {
+        // All dithers of a row are the same threshold: row k is m = 16k - 16 .. 16k - 1.
+        const int k = (m >= 0 ? m : m - 15) / 16 + 1;
+        const double rounding = double{cells.rounding};
+        x = k >= 1 ? k - rounding : k - 1 + rounding;
+      }
+      pool_[used++] = static_cast<uint16_t>(1 + (m - first) / 16 + static_cast<int>(density.below(x) * room));
+    }
+    double sum = 0.0;
+    for (int v = 0; v < 16; ++v) {
+      for (int k = -reach + 1; k <= reach + 1; ++k) {
+        const double below = thresholds(c, k)[-v];
+        // E|k| is the sum of P(index >= k) over k > 0 and of P(index < k) over k <= 0.
+        sum += k > 0 ? kProbabilityOne - below : below;
+      }
+    }
+    means[c] = static_cast<float>(sum / (16.0 * kProbabilityOne));
+  }
+  for (unsigned c = kClasses; c < kClassesAll; ++c) means[c] = means[c - 4] * 2.0F;
+  for (unsigned c = 0; c + 1 < kClassesAll; ++c) upper_[c] = std::sqrt(means[c] * means[c + 1]);
+  upper_[kClassesAll - 1] = 3e38F;
+}
+
+unsigned ModelTables::class_of(float mean) const {
+  const auto* const end = upper_.data() + kClassesAll - 1;
+  return static_cast<unsigned>(std::upper_bound(upper_.data(), end, mean) - upper_.data());
+}
+
+}  // namespace runnel::codec

@@ -1,0 +1,364 @@
+#include "runtime/codec/step_codec.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "runtime/codec/model_coder.h"
+#include "runtime/codec/step_kernels.h"
+
+namespace runnel::codec {
+namespace {
+
+constexpr uint64_t kDitherPart = 0xD17;
+constexpr float kIndexMax = 32000.0F;  // |value / step|: beyond, the tensor is sent raw
+constexpr float kStepMax = 1e30F;
+constexpr size_t kTrialCoordinates = 1U << 16;  // on which the shape of the model is chosen
+
+using ChunkNumbers = std::array<uint16_t, kStepChunk>;
+using ChunkIndices = std::array<int16_t, kStepChunk>;
+
+// What a payload says before its code.
+struct Head {
+  bool dithered = true;
+  bool rotated = false;
+  unsigned shape = 0;
+  size_t states = 1;
+  uint8_t rounding = 128;
+  int8_t first = 0;  // centroid shifts
+  int8_t rest = 0;
+  float factor = 1.0F;
+
+  size_t bytes() const { return 1 + (dithered ? 0U : 3U) + (rotated && !dithered ? 4U : 0U); }
+  Cells cells() const { return {dithered, static_cast<float>(rounding) / 256.0F}; }
+  float step_out(float step) const { return step * factor; }
+
+  void store(uint8_t* out) const {
+    *out++ = static_cast<uint8_t>(shape | static_cast<unsigned>(std::countr_zero(states)) << 2);
+    if (dithered) return;
+    *out++ = rounding;
+    *out++ = static_cast<uint8_t>(first);
+    *out++ = static_cast<uint8_t>(rest);
+    if (rotated) store_le(out, factor);
+  }
+};
+
+Result<Head> load_head(const plan::EncodedTensor& tensor) {
+  Head head;
+  head.dithered = tensor.codec == plan::CodecId::kDithered;
+  head.rotated = tensor.rotated;
+  if (tensor.payload.size() < head.bytes())
+    return fail(Error::kTruncated, "payload of %zu bytes", tensor.payload.size());
+  const uint8_t* in = tensor.payload.data();
+  if (*in >> 5 != 0 || *in >> 2 > 4) return fail(Error::kMalformed, "unknown model %u", unsigned{*in});
+  head.shape = *in & 3U;
+  head.states = size_t{1} << (*in >> 2);
+  if (head.dithered) return head;
+  head.rounding = in[1];
+  head.first = static_cast<int8_t>(in[2]);
+  head.rest = static_cast<int8_t>(in[3]);
+  if (head.rotated) head.factor = load_le<float>(in + 4);
+  if (!std::isfinite(head.factor) || head.factor <= 0.0F || head.factor > 1e6F) {
+    return fail(Error::kOutOfRange, "factor %g is not in (0, 1e6]", static_cast<double>(head.factor));
+  }
+  return head;
+}
+
+// Everything about the quantizer that does not change from chunk to chunk.
+class Quantizer {
+ public:
+  Quantizer(const Head& head, float step, uint64_t seed)
+      : head_(head), step_(step), inverse_(1.0F / step), rng_(derive_key(seed, kDitherPart)) {}
+
+  // The numbers of the chunk, zero without dither.
+  void numbers(uint64_t chunk, std::span<uint16_t> out) const {
+    if (head_.dithered) chunk_numbers(rng_, chunk, out);
+  }
+  void indices(std::span<const float> values, std::span<const uint16_t> numbers, std::span<int16_t> out) const {
+    if (head_.dithered) {
+      dither_indices(values, inverse_, numbers, out);
+    } else {
+      deadzone_indices(values, inverse_, static_cast<float>(head_.rounding) / 256.0F, out);
+    }
+  }
+  void values(std::span<const int16_t> indices, std::span<const uint16_t> numbers, std::span<float> out) const {
+    if (head_.dithered) {
+      dither_values(indices, step_, numbers, out);
+    } else {
+      deadzone_values(indices, head_.step_out(step_), static_cast<float>(head_.first) / 256.0F,
+                      static_cast<float>(head_.rest) / 256.0F, out);
+    }
+  }
+  bool dithered() const { return head_.dithered; }
+  // Of the group that begins at `i`.
+  unsigned rotation(std::span<const uint16_t> numbers, size_t i) const {
+    return head_.dithered ? numbers[i] & 15U : 0U;
+  }
+
+ private:
+  const Head& head_;
+  float step_;
+  float inverse_;
+  LaneRng rng_;
+};
+
+GroupIndices group_of(std::span<const int16_t> indices) {
+  GroupIndices group{};
+  std::copy(indices.begin(), indices.end(), group.begin());
+  return group;
+}
+
+// Walks all groups forward with the contexts that coding will use: visit(indices, rotation, class).
+template <typename Visitor>
+void walk(std::span<const float> values, const Quantizer& quantizer, const ModelTables& tables, Visitor&& visit) {
+  Contexts contexts(tables);
+  ChunkNumbers numbers{};
+  ChunkIndices indices;
+  std::array<uint16_t, kStepChunk / kGroup> activities;
+  for (size_t first = 0; first < values.size(); first += kStepChunk) {
+    const size_t count = std::min(kStepChunk, values.size() - first);
+    quantizer.numbers(first / kStepChunk, std::span(numbers).first(count));
+    quantizer.indices(values.subspan(first, count), std::span(numbers).first(count), std::span(indices).first(count));
+    group_activities(std::span(indices).first(count), std::span(numbers).first(count), quantizer.dithered(),
+                     activities);
+    for (size_t i = 0; i < count; i += kGroup) {
+      const size_t in_group = std::min(kGroup, count - i);
+      visit(std::span<const int16_t>(indices).subspan(i, in_group), quantizer.rotation(numbers, i),
+            contexts.next_class());
+      contexts.learn(activities[i / kGroup], in_group);
+    }
+  }
+}
+
+uint64_t cost_bits(std::span<const float> values, const Quantizer& quantizer, const ModelTables& tables) {
+  uint64_t cost = 0;
+  walk(values, quantizer, tables, [&](std::span<const int16_t> group, unsigned rotation, unsigned group_class) {
+    cost += group_cost(tables, group_of(group), rotation, group_class, group.size());
+  });
+  return cost / 4096;
+}
+
+// How far below the middle of a cell |values| are quantized, from their shape: the more of them lie near zero compared
+// with a Gaussian, the wider the dead zone that pays.
+uint8_t choose_rounding(std::span<const float> values, float step) {
+  double sum = 0.0;
+  double squares = 0.0;
+  for (const float value : values) {
+    sum += std::abs(double{value});
+    squares += double{value} * double{value};
+  }
+  const auto count = static_cast<double>(values.size());
+  if (squares == 0.0) return 128;
+  // (E|x|)^2 / E x^2: 2/pi for a Gaussian, 1/2 for Laplace, less for heavier tails.
+  const double flatness = sum * sum / (count * squares);
+  const double tails = std::clamp((2.0 / 3.14159265358979 - flatness) / 0.13662, 0.0, 1.5);
+  const double coarseness = std::min(1.0, double{step} * std::sqrt(count / squares) / 1.75);
+  return static_cast<uint8_t>(128.0 - 41.0 * tails * coarseness);
+}
+
+// The shape whose model codes the first values shortest.
+void choose_shape(Head& head, std::span<const float> values, float step, uint64_t seed) {
+  const std::span<const float> trial = values.first(std::min(values.size(), kTrialCoordinates));
+  const Quantizer quantizer(head, step, seed);
+  uint64_t least = UINT64_MAX;
+  for (unsigned shape = 0; shape < kShapes; ++shape) {
+    const uint64_t cost = cost_bits(trial, quantizer, ModelTables(shape, head.cells()));
+    if (cost >= least) continue;
+    least = cost;
+    head.shape = shape;
+  }
+}
+
+Head plan_head(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
+  Head head;
+  head.dithered = spec.codec == plan::CodecId::kDithered;
+  head.rotated = spec.rotate;
+  head.states = model_states_for(values.size());
+  if (!head.dithered) head.rounding = choose_rounding(values, spec.step);
+  choose_shape(head, values, spec.step, seed);
+  return head;
+}
+
+int8_t centroid_shift(double residual, double count) {
+  const double shift = count > 0.0 ? residual / count * 256.0 : 0.0;
+  return static_cast<int8_t>(std::clamp(std::floor(shift + 0.5), -127.0, 127.0));
+}
+
+// The head's reconstruction: centroids for the least error, or, after a rotation, the factor ||x||^2 / <y, x> that
+// makes what is decoded unbiased over rotations (Vargaftik et al. 2021).
+void fit_centroids(Head& head, std::span<const float> values, float step) {
+  double residual[2] = {};
+  double count[2] = {};
+  const Quantizer quantizer(head, step, 0);
+  ChunkIndices indices;
+  const auto each_chunk = [&](auto&& visit) {
+    for (size_t first = 0; first < values.size(); first += kStepChunk) {
+      const std::span<const float> chunk = values.subspan(first, std::min(kStepChunk, values.size() - first));
+      quantizer.indices(chunk, {}, std::span(indices).first(chunk.size()));
+      visit(chunk);
+    }
+  };
+  each_chunk([&](std::span<const float> chunk) {
+    for (size_t i = 0; i < chunk.size(); ++i) {
+      const int magnitude = std::abs(int{indices[i]});
+      if (magnitude == 0) continue;
+      const size_t which = magnitude == 1 ? 0 : 1;
+      residual[which] += std::abs(double{chunk[i]}) / double{step} - magnitude;
+      count[which] += 1.0;
+    }
+  });
+  head.first = centroid_shift(residual[0], count[0]);
+  head.rest = centroid_shift(residual[1], count[1]);
+  if (!head.rotated) return;
+  double squares = 0.0;
+  double product = 0.0;
+  std::array<float, kStepChunk> decoded;
+  each_chunk([&](std::span<const float> chunk) {
+    quantizer.values(std::span(indices).first(chunk.size()), {}, std::span(decoded).first(chunk.size()));
+    for (size_t i = 0; i < chunk.size(); ++i) {
+      squares += double{chunk[i]} * double{chunk[i]};
+      product += double{chunk[i]} * double{decoded[i]};
+    }
+  });
+  const double factor = product > 0.0 ? squares / product : 1.0;
+  head.factor = static_cast<float>(std::clamp(factor, 1e-3, 1e6));
+}
+
+plan::EncodedTensor described(const plan::CodecSpec& spec, size_t count, uint64_t seed) {
+  plan::EncodedTensor tensor;
+  tensor.codec = spec.codec;
+  tensor.count = static_cast<uint32_t>(count);
+  tensor.bits = 0;
+  tensor.scale = spec.step;
+  tensor.coder = plan::Coder::kModel;
+  tensor.seed = spec.codec == plan::CodecId::kDithered ? seed : 0;
+  return tensor;
+}
+
+plan::EncodedTensor encode_raw(plan::EncodedTensor tensor, std::span<const float> values, MutableByteView out) {
+  tensor.coder = plan::Coder::kRaw;
+  tensor.bits = 32;
+  if (!values.empty()) std::memcpy(out.data(), values.data(), values.size_bytes());
+  tensor.payload = out.first(values.size_bytes());
+  return tensor;
+}
+
+// Codes everything after the head, using `out` for the indices and classes too. 0 bytes if it does not fit.
+size_t encode_indices(const Head& head, const Quantizer& quantizer, const ModelTables& tables,
+                      std::span<const float> values, MutableByteView out) {
+  const size_t groups = (values.size() + kGroup - 1) / kGroup;
+  const size_t indices_bytes = 2 * values.size();
+  const size_t classes_bytes = 2 * groups;
+  if (out.size() < indices_bytes + classes_bytes) return 0;
+  uint8_t* index_at = out.data();
+  uint8_t* class_at = out.data() + indices_bytes;
+  walk(values, quantizer, tables, [&](std::span<const int16_t> group, unsigned rotation, unsigned group_class) {
+    std::memcpy(index_at, group.data(), group.size_bytes());
+    index_at += group.size_bytes();
+    store_le<uint16_t>(class_at, static_cast<uint16_t>(group_class | rotation << 8));
+    class_at += 2;
+  });
+  ModelEncoder encoder(tables, head.states, out.subspan(indices_bytes + classes_bytes));
+  for (size_t g = groups; g-- > 0;) {
+    const size_t count = std::min(kGroup, values.size() - g * kGroup);
+    GroupIndices group{};
+    std::array<int16_t, kGroup> stored;
+    std::memcpy(stored.data(), out.data() + 2 * kGroup * g, 2 * count);
+    std::copy_n(stored.begin(), count, group.begin());
+    const auto packed = load_le<uint16_t>(out.data() + indices_bytes + 2 * g);
+    encoder.put(group, packed >> 8, packed & 255, count);
+  }
+  const size_t coded_bytes = encoder.finish();
+  std::memmove(out.data(), out.data() + out.size() - coded_bytes, coded_bytes);
+  return coded_bytes;
+}
+
+}  // namespace
+
+uint64_t step_bytes_max(const plan::CodecSpec& /*spec*/, uint32_t count) {
+  return uint64_t{count} * sizeof(float) + 64;
+}
+
+Result<plan::EncodedTensor> encode_step(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
+                                        MutableByteView out) {
+  plan::EncodedTensor tensor = described(spec, values.size(), seed);
+  const float largest = largest_magnitude(values);
+  if (!std::isfinite(largest)) return check_finite(values);
+  if (largest == 0.0F) {
+    tensor.scale = 0.0F;
+    return tensor;
+  }
+  if (spec.coder == plan::Coder::kRaw || !(largest * (1.0F / spec.step) < kIndexMax))
+    return encode_raw(tensor, values, out);
+  Head head = plan_head(spec, values, seed);
+  if (!head.dithered) fit_centroids(head, values, spec.step);
+  const Quantizer quantizer(head, spec.step, seed);
+  const ModelTables tables(head.shape, head.cells());
+  const size_t coded_bytes = encode_indices(head, quantizer, tables, values, out.subspan(head.bytes()));
+  const size_t bytes = head.bytes() + coded_bytes;
+  if (coded_bytes == 0 || bytes >= values.size_bytes()) return encode_raw(tensor, values, out);
+  head.store(out.data());
+  tensor.payload = out.first(bytes);
+  return tensor;
+}
+
+Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values) {
+  if (tensor.coder == plan::Coder::kRaw) {
+    if (tensor.payload.size() != values.size_bytes()) {
+      return fail(Error::kMalformed, "payload is %zu bytes, not %zu", tensor.payload.size(), values.size_bytes());
+    }
+    if (!values.empty()) std::memcpy(values.data(), tensor.payload.data(), values.size_bytes());
+    return check_finite(values);
+  }
+  if (tensor.coder != plan::Coder::kModel) {
+    return fail(Error::kUnsupported, "coder %s is not for this codec", plan::coder_name(tensor.coder));
+  }
+  if (tensor.scale == 0.0F && tensor.payload.empty()) {
+    std::fill(values.begin(), values.end(), 0.0F);
+    return Error::kOk;
+  }
+  if (!(tensor.scale > 0.0F && tensor.scale <= kStepMax)) {
+    return fail(Error::kOutOfRange, "step %g is not in (0, 1e30]", static_cast<double>(tensor.scale));
+  }
+  const Result<Head> head = load_head(tensor);
+  if (!head) return head.failure();
+  const Quantizer quantizer(*head, tensor.scale, tensor.seed);
+  const ModelTables tables(head->shape, head->cells());
+  Result<ModelDecoder> decoder = ModelDecoder::open(tables, head->states, tensor.payload.subspan(head->bytes()));
+  if (!decoder) return decoder.failure();
+  Contexts contexts(tables);
+  ChunkNumbers numbers{};
+  ChunkIndices indices;
+  for (size_t first = 0; first < values.size(); first += kStepChunk) {
+    const size_t count = std::min(kStepChunk, values.size() - first);
+    quantizer.numbers(first / kStepChunk, std::span(numbers).first(count));
+    for (size_t i = 0; i < count; i += kGroup) {
+      const size_t in_group = std::min(kGroup, count - i);
+      const unsigned rotation = quantizer.rotation(numbers, i);
+      GroupIndices group{};
+      decoder->take(group, rotation, contexts.next_class(), in_group);
+      for (size_t j = 0; j < in_group; ++j) {
+        if (std::abs(group[j]) > 32767) return fail(Error::kOutOfRange, "value %zu: index %d", first + i + j, group[j]);
+        indices[i + j] = static_cast<int16_t>(group[j]);
+      }
+      contexts.learn(group_activity(group, rotation, in_group), in_group);
+    }
+    quantizer.values(std::span(indices).first(count), std::span(numbers).first(count), values.subspan(first, count));
+  }
+  return decoder->check_end();
+}
+
+double predict_step_bytes(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
+  const float largest = largest_magnitude(values);
+  if (largest == 0.0F) return 0.0;
+  const auto raw_bytes = static_cast<double>(values.size_bytes());
+  if (!(largest * (1.0F / spec.step) < kIndexMax)) return raw_bytes;
+  const Head head = plan_head(spec, values, seed);
+  const Quantizer quantizer(head, spec.step, seed);
+  const double bits = static_cast<double>(cost_bits(values, quantizer, ModelTables(head.shape, head.cells())));
+  return std::min(raw_bytes, static_cast<double>(head.bytes()) + 2.0 * static_cast<double>(head.states) + bits / 8.0);
+}
+
+}  // namespace runnel::codec
