@@ -28,6 +28,7 @@ struct Options {
   std::string json;
   std::string html;
   std::string svg;
+  std::string markdown;
   std::vector<std::string> inputs;
   std::string real;
   bool quick = false;
@@ -154,6 +155,7 @@ int bench(Options options, const std::string& command) {
   write_file(options.json, report_json(run));
   write_file(options.html, report_html(run));
   write_file(options.svg, bits_chart_svg(run.rows));
+  write_file(options.markdown, summary_markdown(run.rows));
   return 0;
 }
 
@@ -166,6 +168,7 @@ int main(int argc, char** argv) {
   app.add_option("--json", options.json, "write all rows to this file");
   app.add_option("--html", options.html, "write a report with a chart, one file that needs nothing else");
   app.add_option("--svg", options.svg, "write the chart alone");
+  app.add_option("--markdown", options.markdown, "write the summary's tables for a document");
   app.add_option("--input", options.inputs, "a file of raw float32 values; may be given again")
       ->check(CLI::ExistingFile);
   app.add_option("--real", options.real, "train a CNN on the IDX files in this folder and take its updates");

@@ -103,6 +103,42 @@ void append_rate_model(std::string& text, std::span<const TrialRow> rows) {
          100.0 * (at->predicted_over_actual - 1.0), at->data.c_str(), at->scheme.c_str(), at->parameter.c_str());
 }
 
+void append_error_table(std::string& text, std::span<const TrialRow> rows, const TrialRow& vector) {
+  constexpr double kBits[] = {0.5, 1.0, 2.0, 3.0, 4.0};
+  append(text, "**%s**, %zu coordinates:\n\n| NMSE at |", vector.data.c_str(), vector.coordinates);
+  for (const double bits : kBits) append(text, " %g bit |", bits);
+  text += "\n|---|---|---|---|---|---|\n";
+  for (const TrialRow& curve : curves(rows)) {
+    if (!same_data(curve, vector)) continue;
+    const std::vector<TrialRow> points = curve_of(rows, curve);
+    std::string cells;
+    bool any = false;
+    for (const double bits : kBits) {
+      const std::optional<Interpolated> at = nmse_at(points, bits);
+      any = any || at.has_value();
+      if (at) append(cells, " %.3g%s |", at->nmse, at->biased ? "*" : "");
+      if (!at) cells += " |";
+    }
+    if (any) text += "| " + curve.scheme + " |" + cells + "\n";
+  }
+  text += "| limit, unbiased on Gaussians |";
+  for (const double bits : kBits) append(text, " %.3g |", unbiased_limit(bits));
+  text += "\n\n";
+}
+
+void append_speed_table(std::string& text, std::span<const TrialRow> rows, const TrialRow& vector) {
+  append(text, "**%s**, %zu coordinates:\n\n", vector.data.c_str(), vector.coordinates);
+  text += "| scheme | point | kernel | bits | NMSE | encode GB/s | of memcpy | decode and add GB/s | of memcpy |\n";
+  text += "|---|---|---|---|---|---|---|---|---|\n";
+  for (const TrialRow& row : rows) {
+    if (!same_data(row, vector) || !std::isfinite(row.encode_gbps)) continue;
+    append(text, "| %s | %s | %s | %.3f | %.3g | %.2f | %.2f | %.2f | %.2f |\n", row.scheme.c_str(),
+           row.parameter.c_str(), row.kernel.c_str(), row.bits_per_coordinate, row.nmse, row.encode_gbps,
+           row.encode_gbps / row.memcpy_gbps, row.decode_accumulate_gbps, row.decode_accumulate_gbps / row.memcpy_gbps);
+  }
+  text += "\n";
+}
+
 }  // namespace
 
 double unbiased_limit(double bits) {
@@ -148,6 +184,24 @@ std::string summary_text(std::span<const TrialRow> rows) {
   append_gaps(text, rows);
   append_speeds(text, rows);
   append_rate_model(text, rows);
+  return text;
+}
+
+std::string summary_markdown(std::span<const TrialRow> rows) {
+  std::string text;
+  const std::vector<TrialRow> vectors = vectors_of(rows);
+  if (vectors.empty()) return text;
+  const TrialRow* largest = &vectors.front();
+  for (const TrialRow& vector : vectors) {
+    if (vector.coordinates > largest->coordinates) largest = &vector;
+    // Large vectors have one point a scheme, and no curve.
+    const std::vector<TrialRow> all = curves(rows);
+    const bool curved = std::any_of(all.begin(), all.end(), [&](const TrialRow& curve) {
+      return same_data(curve, vector) && curve_of(rows, curve).size() > 1;
+    });
+    if (curved) append_error_table(text, rows, vector);
+  }
+  append_speed_table(text, rows, *largest);
   return text;
 }
 
