@@ -1,9 +1,11 @@
 #include "runtime/codec/scheme.h"
 
+#include <bit>
 #include <cmath>
 
+#include "runtime/codec/bucketed.h"
+#include "runtime/codec/fp16.h"
 #include "runtime/codec/fp32.h"
-#include "runtime/codec/qsgd.h"
 #include "runtime/codec/step_codec.h"
 
 namespace runnel::codec {
@@ -11,7 +13,12 @@ namespace {
 
 constexpr Scheme kSchemes[] = {
     {plan::CodecId::kFp32, fp32_bytes_max, encode_fp32, decode_fp32},
-    {plan::CodecId::kQsgd, qsgd_bytes_max, encode_qsgd, decode_qsgd},
+    {plan::CodecId::kQsgd, bucketed_bytes_max, encode_bucketed, decode_bucketed},
+    {plan::CodecId::kQsgdInf, bucketed_bytes_max, encode_bucketed, decode_bucketed},
+    {plan::CodecId::kNuqsgd, bucketed_bytes_max, encode_bucketed, decode_bucketed},
+    {plan::CodecId::kNuqsgdInf, bucketed_bytes_max, encode_bucketed, decode_bucketed},
+    {plan::CodecId::kTerngrad, bucketed_bytes_max, encode_bucketed, decode_bucketed},
+    {plan::CodecId::kFp16, fp16_bytes_max, encode_fp16, decode_fp16},
     {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes},
     {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes},
 };
@@ -26,6 +33,10 @@ const Scheme* find_scheme(plan::CodecId id) {
 }
 
 Failure check_finite(std::span<const float> values) {
+  // Without a branch, so that the compiler makes vectors of it; where the value is matters only if there is one.
+  uint32_t strange = 0;
+  for (const float value : values) strange |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7F800000U) == 0x7F800000U);
+  if (strange == 0) return Error::kOk;
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
     return fail(Error::kNotFinite, "value %zu is %s", i, std::isnan(values[i]) ? "nan" : "infinite");

@@ -1,8 +1,10 @@
 // Encoded tensors of earlier builds: today's encoder must make the same bytes, and today's decoder the same values.
 //
-// A line of qsgd.txt: name codec levels bucket exact seed pattern count | bits scale-bits decoded-crc32c payload, the
-// last three in hexadecimal. Inputs are made by integer arithmetic, so they are the same on every machine. To add a
-// line, write its left half, run the test and take the right half from the message; lines that are there never change.
+// A line of bucketed.txt: name codec coder levels bucket exact seed pattern count | bits coder scale-bits
+// decoded-crc32c payload, the last three in hexadecimal. qsgd.txt has the bytes of an encoder that drew other random
+// numbers, without coders; they must decode for ever. Inputs are made by integer arithmetic, so they are the same on
+// every machine. To add a line, write its left half, run the test and take the right half from the message; lines that
+// are there never change.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -10,10 +12,12 @@
 #include <iomanip>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/crc32c.h"
 #include "runtime/base/rng.h"
+#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/update_codec.h"
 
 namespace runnel::codec {
@@ -21,27 +25,35 @@ namespace {
 
 struct Line {
   std::string name, pattern, expected;
-  unsigned codec = 0;
+  bool has_coder = false;
   plan::CodecSpec spec;
   uint64_t seed = 0;
   uint32_t count = 0;
 };
 
-std::vector<Line> read_lines() {
-  std::ifstream file(RUNNEL_GOLDEN_FILE);
+std::vector<Line> read_lines(const char* file_name) {
+  const bool has_coder = std::string_view(file_name) == "bucketed.txt";
+  std::ifstream file(std::string(RUNNEL_GOLDEN_FOLDER) + "/" + file_name);
   std::vector<Line> lines;
   for (std::string text; std::getline(file, text);) {
     if (text.empty() || text[0] == '#') continue;
     const size_t bar = text.find(" | ");
     std::istringstream left(text.substr(0, bar));
     Line line;
-    left >> line.name >> line.codec >> line.spec.levels >> line.spec.bucket >> line.spec.exact_coordinates_max >>
-        line.seed >> line.pattern >> line.count;
+    line.has_coder = has_coder;
+    unsigned codec = 0;
+    unsigned coder = 0;
+    left >> line.name >> codec;
+    if (has_coder) left >> coder;
+    left >> line.spec.levels >> line.spec.bucket >> line.spec.exact_coordinates_max >> line.seed >> line.pattern >>
+        line.count;
     EXPECT_TRUE(static_cast<bool>(left)) << text;
-    line.spec.codec = static_cast<plan::CodecId>(line.codec);
+    line.spec.codec = static_cast<plan::CodecId>(codec);
+    line.spec.coder = static_cast<plan::Coder>(coder);
     line.expected = bar == std::string::npos ? "" : text.substr(bar + 3);
     lines.push_back(line);
   }
+  EXPECT_FALSE(lines.empty()) << file_name;
   return lines;
 }
 
@@ -78,10 +90,8 @@ uint32_t crc_of(std::span<const float> values) {
   return crc32c({reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
 }
 
-TEST(CodecGolden, TheEncoderMakesTheSameBytes) {
-  const std::vector<Line> lines = read_lines();
-  ASSERT_FALSE(lines.empty()) << RUNNEL_GOLDEN_FILE;
-  for (const Line& line : lines) {
+void expect_same_bytes() {
+  for (const Line& line : read_lines("bucketed.txt")) {
     const std::vector<float> values = make_values(line);
     std::vector<uint8_t> buffer(encoded_bytes_max(line.spec, line.count));
     const auto tensor = encode_tensor(line.spec, line.name, values, line.seed, buffer);
@@ -89,32 +99,47 @@ TEST(CodecGolden, TheEncoderMakesTheSameBytes) {
     std::vector<float> decoded(line.count);
     ASSERT_TRUE(decode_tensor(line.name, *tensor, decoded).ok());
     std::ostringstream text;
-    text << unsigned{tensor->bits} << ' ' << std::hex << std::bit_cast<uint32_t>(tensor->scale) << ' '
-         << crc_of(decoded) << ' ' << hex_of(tensor->payload);
+    text << unsigned{tensor->bits} << ' ' << static_cast<unsigned>(tensor->coder) << ' ' << std::hex
+         << std::bit_cast<uint32_t>(tensor->scale) << ' ' << crc_of(decoded) << ' ' << hex_of(tensor->payload);
     EXPECT_EQ(text.str(), line.expected) << line.name;
+  }
+}
+
+TEST(CodecGolden, TheEncoderMakesTheSameBytes) {
+  for (const char* set : {"reference", "auto"}) {
+    ASSERT_TRUE(limit_instruction_set(set));
+    SCOPED_TRACE(set);
+    expect_same_bytes();
   }
 }
 
 // From the file alone, as a coordinator would meet the bytes of an old device.
 TEST(CodecGolden, TheDecoderMakesTheSameValues) {
-  for (const Line& line : read_lines()) {
+  std::vector<Line> lines = read_lines("qsgd.txt");
+  for (const Line& line : read_lines("bucketed.txt")) lines.push_back(line);
+  for (const Line& line : lines) {
     std::istringstream right(line.expected);
     unsigned bits = 0;
+    unsigned coder = 0;
     uint32_t scale_bits = 0;
     uint32_t crc = 0;
     std::string hex;
-    right >> bits >> std::hex >> scale_bits >> crc >> hex;
+    right >> bits;
+    if (line.has_coder) right >> coder;
+    right >> std::hex >> scale_bits >> crc >> hex;
     ASSERT_TRUE(static_cast<bool>(right)) << line.name;
     const std::vector<uint8_t> payload = bytes_of(hex);
     plan::EncodedTensor tensor;
     tensor.count = line.count;
     tensor.bits = static_cast<uint8_t>(bits);
     tensor.scale = std::bit_cast<float>(scale_bits);
+    tensor.coder = static_cast<plan::Coder>(coder);
     tensor.payload = payload;
     if (bits != 32) {
+      const bool has_levels = line.spec.codec != plan::CodecId::kFp16;
       tensor.codec = line.spec.codec;
-      tensor.levels = line.spec.levels;
-      tensor.bucket = line.spec.bucket;
+      tensor.levels = has_levels ? line.spec.levels : 0;
+      tensor.bucket = has_levels ? line.spec.bucket : 0;
     }
     std::vector<float> decoded(line.count);
     const Failure failure = decode_tensor(line.name, tensor, decoded);

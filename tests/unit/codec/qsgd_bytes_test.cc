@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "runtime/codec/qsgd.h"
+#include "runtime/codec/elias_bucket.h"
 #include "tests/unit/codec/vectors.h"
 
 namespace runnel::codec {
@@ -73,11 +73,11 @@ TEST(QsgdBytes, TakesTheShorterFormOfEachBucket) {
 
     std::vector<float> decoded(row.values.size());
     ASSERT_TRUE(decode_tensor("t", encoded.tensor, decoded).ok());
-    std::vector<uint16_t> levels(decoded.size());
+    std::vector<int16_t> levels(decoded.size());
     std::transform(decoded.begin(), decoded.end(), levels.begin(), [&](float value) {
-      return static_cast<uint16_t>(std::lround(std::abs(value) / encoded.tensor.scale * kLevels));
+      return static_cast<int16_t>(std::lround(value / encoded.tensor.scale * kLevels));
     });
-    QsgdCodeLength length;
+    EliasLength length;
     length.add(levels);
     const uint64_t code_bits = 1 + std::min(length.dense_bits(), length.sparse_bits());
     EXPECT_EQ(payload.size(), 4 + (code_bits + 7) / 8);
@@ -87,11 +87,12 @@ TEST(QsgdBytes, TakesTheShorterFormOfEachBucket) {
 
 TEST(QsgdBytes, LengthsDoNotDependOnHowTheLevelsArePieced) {
   Rng rng(5);
-  std::vector<uint16_t> levels(3000);
-  for (uint16_t& level : levels) level = static_cast<uint16_t>(rng.below(4) == 0 ? rng.below(40) : 0);
-  QsgdCodeLength whole;
+  std::vector<int16_t> levels(3000);
+  for (int16_t& level : levels) level = static_cast<int16_t>(rng.below(4) == 0 ? rng.below(79) : 39);
+  for (int16_t& level : levels) level = static_cast<int16_t>(level - 39);
+  EliasLength whole;
   whole.add(levels);
-  QsgdCodeLength pieces;
+  EliasLength pieces;
   for (size_t first = 0; first < levels.size();) {
     const size_t count = std::min<size_t>(levels.size() - first, 1 + rng.below(100));
     pieces.add(std::span(levels).subspan(first, count));
@@ -109,9 +110,9 @@ TEST(QsgdBytes, SameSeedSameBytesAnotherSeedOthers) {
   EXPECT_NE(payload_of(first), payload_of(encode(qsgd_spec(7, 512), values, 6)));
 }
 
-// A bucket longer than the encoder's block of 1024 levels is quantized twice; both passes must agree.
+// A bucket that crosses the end of a chunk of 4096 is quantized more than once; all passes must agree.
 TEST(QsgdBytes, LongBucketsEqualTheirOwnMeasure) {
-  for (const size_t count : {1023U, 1024U, 1025U, 2048U, 5001U}) {
+  for (const size_t count : {1023U, 4095U, 4096U, 4097U, 9001U}) {
     const std::vector<float> values = gauss_vector(count, count);
     for (const uint32_t levels : {1U, 3U, 200U, 32767U}) {
       const Encoded encoded = encode(qsgd_spec(levels, 1U << 20), values, 9);

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/codec/elias_bucket.h"
 #include "runtime/codec/elias_omega.h"
-#include "runtime/codec/qsgd.h"
-#include "runtime/codec/qsgd_quantizer.h"
+#include "runtime/codec/quantizer.h"
 #include "tests/unit/codec/vectors.h"
 
 namespace runnel::codec {
@@ -19,12 +19,11 @@ struct Lengths {
 
 Lengths mean_lengths(const std::vector<float>& values, uint32_t levels, int draws) {
   Lengths mean;
-  const auto norm = static_cast<float>(l2_norm(values));
-  std::vector<uint16_t> quantized(values.size());
+  const Quantizer quantizer = {false, false, levels};
+  const auto norm = static_cast<float>(bucket_norm(quantizer, values));
   for (int draw = 0; draw < draws; ++draw) {
-    quantize_levels(values, norm, levels, CounterRng(derive_key(31, static_cast<uint64_t>(draw))), 0, quantized);
-    QsgdCodeLength length;
-    length.add(quantized);
+    EliasLength length;
+    length.add(symbols_of(quantizer, norm, values, 0, derive_key(31, static_cast<uint64_t>(draw))));
     mean.dense += static_cast<double>(length.dense_bits());
     mean.sparse += static_cast<double>(length.sparse_bits());
   }

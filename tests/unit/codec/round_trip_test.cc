@@ -7,25 +7,23 @@
 #include <cfloat>
 #include <limits>
 
-#include "runtime/codec/qsgd_quantizer.h"
+#include "runtime/codec/quantizer.h"
 #include "tests/unit/codec/vectors.h"
 
 namespace runnel::codec {
 namespace {
 
 // What the receiver must hold, computed from the quantizer alone.
-std::vector<float> quantized(const plan::CodecSpec& spec, std::span<const float> values, const CounterRng& rng) {
+std::vector<float> quantized(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
   std::vector<float> expected(values.size(), 0.0F);
   for (size_t first = 0; first < values.size(); first += spec.bucket) {
     const std::span<const float> bucket = values.subspan(first, std::min<size_t>(spec.bucket, values.size() - first));
-    const auto norm = static_cast<float>(l2_norm(bucket));
+    const Quantizer quantizer = quantizer_of(spec.codec, spec.levels);
+    const auto norm = static_cast<float>(bucket_norm(quantizer, bucket));
     if (norm == 0.0F) continue;
-    std::vector<uint16_t> levels(bucket.size());
-    quantize_levels(bucket, norm, spec.levels, rng, static_cast<uint32_t>(first), levels);
-    for (size_t i = 0; i < bucket.size(); ++i) {
-      if (levels[i] == 0) continue;
-      expected[first + i] = dequantize(levels[i], std::signbit(bucket[i]), level_step(norm, spec.levels));
-    }
+    const std::vector<int16_t> symbols = symbols_of(quantizer, norm, bucket, first, seed);
+    const LevelValues level_values(quantizer, norm);
+    for (size_t i = 0; i < bucket.size(); ++i) expected[first + i] = level_values(symbols[i]);
   }
   return expected;
 }
@@ -59,7 +57,7 @@ RC_GTEST_PROP(QsgdRoundTrip, DecodedValuesAreExactlyTheQuantizersLevels, ()) {
   RC_ASSERT(failure.ok());
   // An empty tensor is always sent as fp32.
   RC_ASSERT(values.empty() || encoded.tensor.codec == plan::CodecId::kQsgd);
-  RC_ASSERT(decoded == quantized(spec, values, CounterRng(seed)));
+  RC_ASSERT(decoded == quantized(spec, values, seed));
   for (size_t i = 0; i < values.size(); ++i) RC_ASSERT(std::abs(decoded[i]) <= encoded.tensor.scale);
 }
 
@@ -86,7 +84,7 @@ TEST(QsgdRoundTrip, WorksForEveryNumberOfLevels) {
     ASSERT_TRUE(encoded.failure.ok()) << encoded.failure.text();
     const Failure failure = decode_tensor("t", encoded.tensor, decoded);
     ASSERT_TRUE(failure.ok()) << levels << " levels: " << failure.text();
-    ASSERT_EQ(decoded, quantized(spec, values, CounterRng(levels))) << levels << " levels";
+    ASSERT_EQ(decoded, quantized(spec, values, levels)) << levels << " levels";
   }
 }
 
@@ -98,7 +96,7 @@ TEST(QsgdRoundTrip, CountsAroundMultiplesOfTheBucket) {
       const Encoded encoded = encode(spec, values, count);
       std::vector<float> decoded(count);
       ASSERT_TRUE(decode_tensor("t", encoded.tensor, decoded).ok()) << count;
-      ASSERT_EQ(decoded, quantized(spec, values, CounterRng(count))) << count;
+      ASSERT_EQ(decoded, quantized(spec, values, count)) << count;
     }
   }
 }

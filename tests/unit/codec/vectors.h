@@ -1,6 +1,7 @@
 // Test vectors by distribution, and an encoder that owns its buffer.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "runtime/base/rng.h"
+#include "runtime/codec/quantizer.h"
 #include "runtime/codec/update_codec.h"
 
 namespace runnel::codec {
@@ -39,9 +41,25 @@ inline double squared_norm(std::span<const float> values) {
   return sum;
 }
 
-// QSGD for every tensor, however small.
+// QSGD in the codes of its paper for every tensor, however small.
 inline plan::CodecSpec qsgd_spec(uint32_t levels, uint32_t bucket) {
-  return {plan::CodecId::kQsgd, levels, bucket, 0};
+  return {plan::CodecId::kQsgd, levels, bucket, 0, plan::Coder::kElias};
+}
+
+// The symbols of the values that begin at coordinate `first` of a tensor and share a norm.
+inline std::vector<int16_t> symbols_of(const Quantizer& quantizer, float norm, std::span<const float> values,
+                                       size_t first, uint64_t seed) {
+  std::vector<int16_t> symbols(values.size());
+  std::vector<uint16_t> numbers(LaneRng::kChunk);
+  for (size_t at = 0; at < values.size();) {
+    const size_t place = (first + at) % LaneRng::kChunk;
+    const size_t count = std::min(values.size() - at, LaneRng::kChunk - place);
+    draw_numbers(LaneRng(seed), (first + at) / LaneRng::kChunk, LaneRng::kChunk, numbers);
+    quantize(quantizer, norm, values.subspan(at, count), std::span<const uint16_t>(numbers).subspan(place, count),
+             std::span(symbols).subspan(at, count));
+    at += count;
+  }
+  return symbols;
 }
 
 // An encoded tensor together with the bytes that it borrows.

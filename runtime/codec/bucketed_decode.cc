@@ -1,0 +1,298 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "runtime/codec/bucketed.h"
+#include "runtime/codec/elias_bucket.h"
+#include "runtime/codec/fixed_width.h"
+#include "runtime/codec/quantizer.h"
+#include "runtime/codec/rans.h"
+
+namespace runnel::codec {
+namespace {
+
+constexpr uint32_t kChunk = LaneRng::kChunk;
+// With at most so many symbols a bucket's values come from a table.
+constexpr size_t kTableSymbols = 16;
+
+// What the codes of a tensor are read against.
+struct Frame {
+  const plan::EncodedTensor& tensor;
+  Quantizer quantizer;
+  uint32_t buckets;
+  ByteView codes;  // behind the norms
+
+  uint32_t chunk_end(uint32_t chunk) const { return chunk * kChunk + std::min(tensor.count - chunk * kChunk, kChunk); }
+  uint32_t chunks() const { return bucket_count(tensor.count, kChunk); }
+  float norm(uint32_t b) const { return load_le<float>(tensor.payload.data() + size_t{b} * sizeof(float)); }
+
+  // visit(norm, first, count): the part of each bucket that lies in [begin, end).
+  template <typename Visitor>
+  void for_each_part(uint32_t begin, uint32_t end, Visitor&& visit) const {
+    uint32_t b = begin / tensor.bucket;
+    for (uint32_t at = begin; at < end; ++b) {
+      const auto part_end = static_cast<uint32_t>(std::min<uint64_t>((uint64_t{b} + 1) * tensor.bucket, end));
+      visit(norm(b), at, part_end - at);
+      at = part_end;
+    }
+  }
+};
+
+// Where decoded values go: into a vector, or weighted onto one.
+struct Store {
+  std::span<float> values;
+  void zeros(uint32_t first, uint32_t count) const { std::fill_n(values.begin() + first, count, 0.0F); }
+  void put(uint32_t first, std::span<const float> from) const {
+    std::copy(from.begin(), from.end(), values.begin() + first);
+  }
+  template <typename Value>
+  void put(uint32_t first, uint32_t count, Value&& value) const {
+    for (uint32_t i = 0; i < count; ++i) values[first + i] = value(i);
+  }
+};
+
+struct Add {
+  std::span<float> acc;
+  float weight;
+  void zeros(uint32_t /*first*/, uint32_t /*count*/) const {}
+  void put(uint32_t first, std::span<const float> from) const {
+    for (size_t i = 0; i < from.size(); ++i) acc[first + i] += weight * from[i];
+  }
+  template <typename Value>
+  void put(uint32_t first, uint32_t count, Value&& value) const {
+    for (uint32_t i = 0; i < count; ++i) acc[first + i] += weight * value(i);
+  }
+};
+
+Failure check_norms(const plan::EncodedTensor& tensor, uint32_t buckets) {
+  const uint64_t norms_bytes = uint64_t{buckets} * sizeof(float);
+  if (tensor.payload.size() < norms_bytes) {
+    return fail(Error::kTruncated, "payload is %zu bytes, but %u norms take %llu", tensor.payload.size(), buckets,
+                static_cast<unsigned long long>(norms_bytes));
+  }
+  for (uint32_t b = 0; b < buckets; ++b) {
+    const auto norm = load_le<float>(tensor.payload.data() + size_t{b} * sizeof(float));
+    if (valid_norm(norm) && norm <= tensor.scale) continue;
+    return fail(std::isfinite(norm) ? Error::kOutOfRange : Error::kNotFinite, "bucket %u: norm %g is not 0..%g", b,
+                static_cast<double>(norm), static_cast<double>(tensor.scale));
+  }
+  return Error::kOk;
+}
+
+Failure wrong_size(size_t bytes, uint64_t expected) {
+  return fail(bytes < expected ? Error::kTruncated : Error::kMalformed, "payload is %zu bytes, not %llu", bytes,
+              static_cast<unsigned long long>(expected));
+}
+
+// The symbols of one bucket's part, through a table of the values where one is worth while.
+template <typename Symbol, typename Sink>
+void put_symbols(const Frame& frame, float norm, uint32_t first, std::span<const Symbol> symbols, int32_t lowest,
+                 int32_t highest, const Sink& sink) {
+  const LevelValues level_values(frame.quantizer, norm);
+  const auto count = static_cast<uint32_t>(symbols.size());
+  constexpr int32_t kOffset = sizeof(Symbol) == 1 ? 0 : 1;  // bytes count from the lowest symbol already
+  if (static_cast<size_t>(highest - lowest) < kTableSymbols && count > kTableSymbols) {
+    std::array<float, kTableSymbols> table{};
+    for (int32_t q = lowest; q <= highest; ++q) table[static_cast<size_t>(q - lowest)] = level_values(q);
+    sink.put(first, count, [&](uint32_t i) { return table[static_cast<size_t>(symbols[i] - kOffset * lowest)]; });
+    return;
+  }
+  sink.put(first, count, [&](uint32_t i) { return level_values(symbols[i] + (1 - kOffset) * lowest); });
+}
+
+// A payload's last byte may have bits that nothing uses; they must be zero.
+Failure check_end(BitReader& reader, size_t bytes) {
+  const uint64_t used_bytes = (reader.used_bits() + 7) / 8;
+  if (used_bytes < bytes) return fail(Error::kMalformed, "%zu trailing bytes", static_cast<size_t>(bytes - used_bytes));
+  const auto padding_bits = static_cast<unsigned>(used_bytes * 8 - reader.used_bits());
+  if (padding_bits > 0 && reader.peek32() >> (32 - padding_bits) != 0) {
+    return fail(Error::kMalformed, "padding is not zero");
+  }
+  return Error::kOk;
+}
+
+// take(norm, first, count, reader): one bucket's values.
+template <typename Take>
+Failure take_buckets(const Frame& frame, Take&& take) {
+  BitReader reader(frame.codes);
+  for (uint32_t b = 0; b < frame.buckets; ++b) {
+    const uint32_t first = b * frame.tensor.bucket;
+    const uint32_t count = std::min(frame.tensor.count - first, frame.tensor.bucket);
+    Failure failure = take(frame.norm(b), first, count, reader);
+    // A code that ran off the end reads as zero bits, and what those mean says nothing.
+    if (reader.overrun()) failure = fail(Error::kTruncated, "payload ends inside its code");
+    if (!failure.ok()) {
+      failure.prefix("bucket %u", b);
+      return failure;
+    }
+  }
+  return check_end(reader, frame.codes.size());
+}
+
+Failure take_elias_code(const Frame& frame, const Store& sink) {
+  return take_buckets(frame, [&](float norm, uint32_t first, uint32_t count, BitReader& reader) -> Failure {
+    if (norm == 0.0F) {
+      sink.zeros(first, count);
+      return Error::kOk;
+    }
+    const LevelValues level_values(frame.quantizer, norm);
+    return take_elias(reader, frame.quantizer.symbol_max(), level_values, sink.values.subspan(first, count));
+  });
+}
+
+Failure take_elias_code(const Frame& frame, const Add& sink) {
+  std::array<float, kChunk> values;
+  RUNNEL_ASSERT(std::min(frame.tensor.bucket, frame.tensor.count) <= kChunk);
+  return take_buckets(frame, [&](float norm, uint32_t first, uint32_t count, BitReader& reader) -> Failure {
+    if (norm == 0.0F) return Error::kOk;
+    const LevelValues level_values(frame.quantizer, norm);
+    const std::span<float> bucket = std::span(values).first(count);
+    RUNNEL_TRY(take_elias(reader, frame.quantizer.symbol_max(), level_values, bucket));
+    sink.put(first, bucket);
+    return Error::kOk;
+  });
+}
+
+template <typename Sink>
+Failure take_fixed(const Frame& frame, const Sink& sink) {
+  const uint32_t symbol_max = frame.quantizer.symbol_max();
+  const uint32_t width = fixed_width(symbol_max);
+  const uint64_t expected = fixed_bytes(width, frame.tensor.count);
+  if (frame.codes.size() != expected) return wrong_size(frame.codes.size(), expected);
+  std::array<int16_t, kChunk> buffer;
+  const auto highest = static_cast<int32_t>(symbol_max);
+  for (uint32_t chunk = 0; chunk < frame.chunks(); ++chunk) {
+    const uint32_t begin = chunk * kChunk;
+    const uint32_t end = frame.chunk_end(chunk);
+    const std::span<int16_t> symbols = std::span(buffer).first(end - begin);
+    const ByteView codes =
+        frame.codes.subspan(size_t{chunk} * (kChunk / 8) * width, static_cast<size_t>(fixed_bytes(width, end - begin)));
+    if (Failure failure = unpack_fixed(symbol_max, codes, symbols); !failure.ok()) {
+      failure.prefix("chunk %u", chunk);
+      return failure;
+    }
+    bool dirty = false;
+    frame.for_each_part(begin, end, [&](float norm, uint32_t first, uint32_t count) {
+      const std::span<const int16_t> part(symbols.data() + (first - begin), count);
+      if (norm > 0.0F) return put_symbols(frame, norm, first, part, -highest, highest, sink);
+      dirty = dirty || std::any_of(part.begin(), part.end(), [](int16_t q) { return q != 0; });
+      sink.zeros(first, count);
+    });
+    if (dirty) return fail(Error::kMalformed, "chunk %u: a bucket of zeros has symbols", chunk);
+  }
+  return Error::kOk;
+}
+
+template <typename Sink>
+Failure take_rans(const Frame& frame, const Sink& sink) {
+  const auto symbol_max = static_cast<int32_t>(frame.quantizer.symbol_max());
+  ByteView rest = frame.codes;
+  bool any = false;
+  for (uint32_t b = 0; b < frame.buckets; ++b) any = any || frame.norm(b) > 0.0F;
+  if (!any) {
+    if (!rest.empty()) return fail(Error::kMalformed, "%zu trailing bytes", rest.size());
+    sink.zeros(0, frame.tensor.count);
+    return Error::kOk;
+  }
+  if (rest.size() < 2) return fail(Error::kTruncated, "payload ends before its frequencies");
+  const int32_t lowest = static_cast<int8_t>(rest[0]);
+  const uint32_t symbols_count = rest[1] + 1U;
+  const int32_t highest = lowest + rest[1];
+  rest = rest.subspan(2);
+  if (lowest < -symbol_max || highest > symbol_max) {
+    return fail(Error::kOutOfRange, "symbols %d..%d are beyond %d", lowest, highest, symbol_max);
+  }
+  const Result<RansTable> table = take_rans_table(symbols_count, rest);
+  if (!table.ok()) return table.failure();
+  const size_t states = rans_states(frame.tensor.count, symbols_count);
+  if (rest.size() < states * sizeof(uint32_t)) return fail(Error::kTruncated, "payload ends inside the states");
+  RansDecoder decoder(*table, states, rest);
+  alignas(64) std::array<uint8_t, kChunk> buffer;
+  for (uint32_t chunk = 0; chunk < frame.chunks(); ++chunk) {
+    const uint32_t begin = chunk * kChunk;
+    const uint32_t end = frame.chunk_end(chunk);
+    uint32_t coded = 0;
+    frame.for_each_part(begin, end, [&](float norm, uint32_t, uint32_t count) { coded += norm > 0.0F ? count : 0; });
+    decoder.take(std::span(buffer).first(coded));
+    if (decoder.overrun()) return fail(Error::kTruncated, "payload ends inside its code");
+    uint32_t used = 0;
+    frame.for_each_part(begin, end, [&](float norm, uint32_t first, uint32_t count) {
+      if (norm == 0.0F) return sink.zeros(first, count);
+      put_symbols(frame, norm, first, std::span<const uint8_t>(buffer.data() + used, count), lowest, highest, sink);
+      used += count;
+    });
+  }
+  if (!decoder.finished()) return fail(Error::kMalformed, "the code does not end where its bytes do");
+  return Error::kOk;
+}
+
+template <typename Sink>
+Failure take_raw(const plan::EncodedTensor& tensor, const Sink& sink) {
+  const uint64_t expected = uint64_t{tensor.count} * sizeof(float);
+  if (tensor.payload.size() != expected) return wrong_size(tensor.payload.size(), expected);
+  std::array<float, 512> piece;
+  for (uint32_t first = 0; first < tensor.count; first += static_cast<uint32_t>(piece.size())) {
+    const std::span<float> values = std::span(piece).first(std::min<size_t>(tensor.count - first, piece.size()));
+    std::memcpy(values.data(), tensor.payload.data() + size_t{first} * sizeof(float), values.size_bytes());
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::fabs(values[i]) <= tensor.scale) continue;
+      return fail(std::isfinite(values[i]) ? Error::kOutOfRange : Error::kNotFinite,
+                  "value %zu is %g, larger than the scale %g", first + i, static_cast<double>(values[i]),
+                  static_cast<double>(tensor.scale));
+    }
+    sink.put(first, values);
+  }
+  return Error::kOk;
+}
+
+template <typename Sink>
+Failure take_any(const plan::EncodedTensor& tensor, const Sink& sink) {
+  RUNNEL_TRY(check_bucketed_header(tensor));
+  if (tensor.coder == plan::Coder::kRaw) return take_raw(tensor, sink);
+  const uint32_t buckets = bucket_count(tensor.count, tensor.bucket);
+  RUNNEL_TRY(check_norms(tensor, buckets));
+  const Frame frame = {tensor, quantizer_of(tensor.codec, tensor.levels), buckets,
+                       tensor.payload.subspan(size_t{buckets} * sizeof(float))};
+  switch (tensor.coder) {
+    case plan::Coder::kAuto:
+    case plan::Coder::kElias:
+      return take_elias_code(frame, sink);
+    case plan::Coder::kFixed:
+      return take_fixed(frame, sink);
+    case plan::Coder::kRans:
+      return take_rans(frame, sink);
+    default:
+      break;
+  }
+  return fail(Error::kUnsupported, "%s has no coder %s", plan::codec_name(tensor.codec),
+              plan::coder_name(tensor.coder));
+}
+
+}  // namespace
+
+Failure check_bucketed_header(const plan::EncodedTensor& tensor) {
+  plan::CodecSpec spec;
+  spec.codec = tensor.codec;
+  spec.levels = tensor.levels;
+  spec.bucket = tensor.bucket;
+  RUNNEL_TRY(plan::check(spec));
+  const Quantizer quantizer = quantizer_of(tensor.codec, tensor.levels);
+  if (quantizer.levels != tensor.levels) {
+    return fail(Error::kMalformed, "%s has %u levels, not %u", plan::codec_name(tensor.codec), quantizer.levels,
+                tensor.levels);
+  }
+  const uint32_t width = fixed_width(quantizer.symbol_max());
+  if (tensor.bits == width) return Error::kOk;
+  return fail(Error::kMalformed, "%u levels take %u bits, not %u", tensor.levels, width, unsigned{tensor.bits});
+}
+
+Failure decode_bucketed(const plan::EncodedTensor& tensor, std::span<float> values) {
+  return take_any(tensor, Store{values});
+}
+
+Failure accumulate_bucketed(const plan::EncodedTensor& tensor, float weight, std::span<float> acc) {
+  return take_any(tensor, Add{acc, weight});
+}
+
+}  // namespace runnel::codec
