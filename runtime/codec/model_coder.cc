@@ -12,17 +12,6 @@ namespace {
 
 constexpr uint32_t kStateMin = 1U << 16;
 
-// Of an index outside the table: the class of the table, and how many low bits are left out of the model.
-struct Scaled {
-  unsigned table;
-  unsigned shift;
-};
-Scaled scaled(unsigned group_class) {
-  if (group_class < kClasses) return {group_class, 0};
-  const unsigned above = group_class - kClasses;
-  return {kClasses - 4 + above % 4, above / 4 + 1};
-}
-
 // The slots of symbol k of a table, for dither v.
 struct Slots {
   uint32_t start;
@@ -42,7 +31,7 @@ struct Symbol {
   uint32_t beyond;
   bool outermost;
 };
-Symbol symbol_of(const ModelTables& tables, Scaled scale, int32_t index) {
+Symbol symbol_of(const ModelTables& tables, ScaledClass scale, int32_t index) {
   const int32_t k = index >> scale.shift;
   const int32_t reach = tables.reach(scale.table);
   if (k <= -reach) return {-reach, static_cast<uint32_t>(-reach - k), true};
@@ -82,10 +71,10 @@ uint32_t log2_4096(uint32_t value) {
 
 }  // namespace
 
-uint32_t group_activity(const GroupIndices& indices, unsigned rotation, size_t count) {
+uint32_t group_activity(GroupView indices, unsigned rotation) {
   uint32_t sum = 0;
-  for (size_t j = 0; j < count; ++j) {
-    const auto shift = static_cast<int32_t>((rotation + 15 - j) >> 4);
+  for (size_t j = 0; j < indices.size(); ++j) {
+    const auto shift = static_cast<int>((rotation + 15 - j) >> 4);
     sum += static_cast<uint32_t>(std::min(std::abs(indices[j] - shift), 255));
   }
   return sum;
@@ -93,48 +82,25 @@ uint32_t group_activity(const GroupIndices& indices, unsigned rotation, size_t c
 
 // -- Contexts
 
-Contexts::Contexts(const ModelTables& tables) : tables_(&tables) {
+Contexts::Contexts(ModelTables& tables) : tables_(&tables) {
   // Before it has seen anything, a context takes the next group to be like the last.
   for (size_t k = 0; k < kContexts; ++k) {
     const size_t exponent = k == 0 ? 0 : (k - 1) / 2;
     const uint32_t half = k == 0 ? 0 : (k - 1) % 2;
     contexts_[k].activity = std::max<uint32_t>(1, ((5 + 2 * half) << exponent) / 8);
     contexts_[k].coordinates = 16;
+    update(contexts_[k]);
   }
-  pick();
 }
 
-void Contexts::pick() {
-  // Two contexts an octave of the recent activity.
-  const uint32_t level = recent_ / 8;
-  if (level == 0) {
-    context_ = 0;
-  } else {
-    const auto exponent = static_cast<size_t>(std::bit_width(level)) - 1;
-    const size_t half = exponent > 0 ? level >> (exponent - 1) & 1 : 0;
-    context_ = std::min(kContexts - 1, 1 + 2 * exponent + half);
-  }
-  Context& context = contexts_[context_];
-  if (context.until_update == 0) {
-    context.chosen = static_cast<uint8_t>(
-        tables_->class_of(static_cast<float>(context.activity) / static_cast<float>(context.coordinates)));
-    context.until_update = std::min(context.coordinates / 128, 16U);
-  } else {
-    --context.until_update;
-  }
-  class_ = context.chosen;
-}
-
-void Contexts::learn(uint32_t activity, size_t count) {
-  Context& context = contexts_[context_];
-  context.activity += activity;
-  context.coordinates += static_cast<uint32_t>(count);
+void Contexts::update(Context& context) {
   if (context.coordinates >= 1U << 15) {
     context.activity = (context.activity + 1) / 2;
     context.coordinates /= 2;
   }
-  recent_ = (recent_ + activity * 16) / 2;
-  pick();
+  context.chosen = tables_->class_of(static_cast<float>(context.activity) / static_cast<float>(context.coordinates));
+  // After every group at first, then less and less often: at each eighth more.
+  context.update_at = context.coordinates + std::max(1U, context.coordinates / 8);
 }
 
 size_t model_states_for(size_t count) {
@@ -173,14 +139,14 @@ void ModelEncoder::put_raw(size_t state, uint32_t value, unsigned bits) {
 }
 
 void ModelEncoder::put_index(size_t state, int32_t index, unsigned v, unsigned group_class) {
-  const Scaled scale = scaled(group_class);
+  const ScaledClass scale = scaled_class(group_class);
   const Slots slots = slots_of(*tables_, scale.table, symbol_of(*tables_, scale, index).k, v >> scale.shift);
   put_slot(state, slots.start, slots.end - slots.start);
 }
 
 // What take_rest() reads, backwards.
 void ModelEncoder::put_rest(size_t state, int32_t index, unsigned group_class) {
-  const Scaled scale = scaled(group_class);
+  const ScaledClass scale = scaled_class(group_class);
   if (scale.shift > 0) put_raw(state, static_cast<uint32_t>(index) & ((1U << scale.shift) - 1), scale.shift);
   const Symbol symbol = symbol_of(*tables_, scale, index);
   if (!symbol.outermost) return;
@@ -192,33 +158,38 @@ void ModelEncoder::put_rest(size_t state, int32_t index, unsigned group_class) {
   put_raw(state, length, kLengthBits);
 }
 
-#ifdef RUNNEL_FAST_KERNELS
-void ModelEncoder::put_fast(const GroupIndices& indices, unsigned rotation, unsigned table) {
-  const int reach = tables_->reach(table);
-  const uint16_t* const zero = tables_->thresholds(table, 0);
-  alignas(64) std::array<uint32_t, kGroup> starts;
-  alignas(64) std::array<uint32_t, kGroup> sizes;
-  for (size_t j = 0; j < kGroup; ++j) {
-    const int k = std::clamp(indices[j], -reach, reach + 1);
-    const uint16_t* const at = zero + 16 * k - static_cast<int>(rotation + 15 - j);
-    const uint32_t start = k > -reach ? at[0] : 0;
-    starts[j] = start;
-    sizes[j] = (k <= reach ? at[16] : kProbabilityOne) - start;
-  }
-  at_ -= put_group_fast(starts.data(), sizes.data(), x_.data(), out_.data() + at_);
-}
-#endif
-
-void ModelEncoder::put(const GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count) {
-  for (size_t j = count; j-- > 0;) put_rest(j % states_, indices[j], group_class);
-#ifdef RUNNEL_FAST_KERNELS
-  if (states_ == kGroup && count == kGroup && group_class < kClasses && at_ >= 2 * kGroup && !use_reference()) {
-    put_fast(indices, rotation, group_class);
-    return;
-  }
-#endif
-  for (size_t j = count; j-- > 0;) {
+void ModelEncoder::put_group(GroupView indices, unsigned rotation, unsigned group_class) {
+  for (size_t j = indices.size(); j-- > 0;) put_rest(j % states_, indices[j], group_class);
+  for (size_t j = indices.size(); j-- > 0;) {
     put_index(j % states_, indices[j], static_cast<unsigned>(rotation + 15 - j), group_class);
+  }
+}
+
+void ModelEncoder::put(std::span<const int16_t> indices, std::span<const uint16_t> choices) {
+  size_t left = choices.size();
+  while (left > 0) {
+#ifdef RUNNEL_FAST_KERNELS
+    if (states_ == kGroup && left * kGroup <= indices.size() && at_ >= 2 * kGroup * kPutGroups && !use_reference()) {
+      const size_t batch = std::min(left, kPutGroups);
+      const size_t first = left - batch;
+      std::array<PutRequest, kPutGroups> requests;
+      bool in_tables = true;
+      for (size_t g = 0; g < batch; ++g) {
+        const unsigned group_class = choices[first + g] & 255U;
+        const unsigned table = scaled_class(group_class).table;
+        in_tables = in_tables && group_class < kClasses;
+        requests[g] = {tables_->thresholds(table, 0) - (choices[first + g] >> 8) - 15, tables_->reach(table)};
+      }
+      if (in_tables &&
+          put_groups_fast(requests.data(), batch, &indices[kGroup * first], x_.data(), out_.data() + at_, at_)) {
+        left = first;
+        continue;
+      }
+    }
+#endif
+    --left;
+    const size_t count = std::min(kGroup, indices.size() - kGroup * left);
+    put_group(indices.subspan(kGroup * left, count), choices[left] >> 8, choices[left] & 255U);
   }
 }
 
@@ -266,7 +237,7 @@ uint32_t ModelDecoder::take_raw(size_t state, unsigned bits) {
 }
 
 int32_t ModelDecoder::take_index(size_t state, unsigned v, unsigned group_class) {
-  const Scaled scale = scaled(group_class);
+  const ScaledClass scale = scaled_class(group_class);
   const uint32_t slot = take_slot(state);
   const int reach = tables_->reach(scale.table);
   v >>= scale.shift;
@@ -277,47 +248,53 @@ int32_t ModelDecoder::take_index(size_t state, unsigned v, unsigned group_class)
   return k;
 }
 
-int32_t ModelDecoder::take_rest(size_t state, int32_t k, unsigned group_class) {
-  const Scaled scale = scaled(group_class);
+int16_t ModelDecoder::take_rest(size_t state, int32_t k, unsigned group_class) {
+  const ScaledClass scale = scaled_class(group_class);
   const int32_t reach = tables_->reach(scale.table);
   const bool below = k <= -reach;
   if (below || k > reach) {
-    // A length beyond what an encoder writes is cut: the sum stays within 32 bits, and the end of the stream is wrong.
-    const unsigned length = std::min(take_raw(state, kLengthBits), 21U);
+    // A length that no encoder writes is cut: the sum stays within 32 bits, and is out of range anyway.
+    const unsigned length = std::min(take_raw(state, kLengthBits), 20U);
     const unsigned low = std::min(length, 12U);
     uint32_t rest = low > 0 ? take_raw(state, low) : 0;
     if (length > low) rest |= take_raw(state, length - low) << low;
     const auto beyond = static_cast<int32_t>(rest + (1U << length) - 1);
     k = below ? k - beyond : k + beyond;
   }
-  if (scale.shift == 0) return k;
-  const uint32_t low_bits = take_raw(state, scale.shift);
-  // Up to 22 + 14 bits if the bytes are hostile: cut to what an encoder may have sent.
-  return static_cast<int32_t>(
-      std::clamp<int64_t>(int64_t{k} * (int64_t{1} << scale.shift) + low_bits, -(1 << 22), 1 << 22));
+  int64_t index = k;
+  if (scale.shift > 0) index = index * (int64_t{1} << scale.shift) + take_raw(state, scale.shift);
+  if (index < INT16_MIN || index > INT16_MAX) {
+    out_of_range_ = true;
+    return 0;
+  }
+  return static_cast<int16_t>(index);
 }
 
-void ModelDecoder::take(GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count) {
+uint32_t ModelDecoder::take(std::span<int16_t> indices, unsigned rotation, unsigned group_class) {
 #ifdef RUNNEL_FAST_KERNELS
-  if (states_ == kGroup && count == kGroup && group_class < kClasses && words_.size() - at_ >= 2 * kGroup &&
+  if (states_ == kGroup && indices.size() == kGroup && group_class < kClasses && words_.size() - at_ >= 2 * kGroup &&
       !use_reference()) {
-    const int reach = tables_->reach(group_class);
     const uint16_t* const first = tables_->thresholds(group_class, 0) - rotation - 15;
-    const bool inside = take_group_fast(first, reach, words_.data() + at_, x_.data(), indices.data(), at_);
-    if (!inside) {
-      for (size_t j = 0; j < count; ++j) indices[j] = take_rest(j, indices[j], group_class);
+    const int reach = tables_->reach(group_class);
+    uint32_t activity = 0;
+    if (take_group_fast(first, reach, rotation, words_.data() + at_, x_.data(), indices.data(), at_, activity)) {
+      return activity;
     }
-    return;
+    for (size_t j = 0; j < kGroup; ++j) indices[j] = take_rest(j, indices[j], group_class);
+    return group_activity(indices, rotation);
   }
 #endif
-  for (size_t j = 0; j < count; ++j) {
-    indices[j] = take_index(j % states_, static_cast<unsigned>(rotation + 15 - j), group_class);
+  for (size_t j = 0; j < indices.size(); ++j) {
+    indices[j] =
+        static_cast<int16_t>(take_index(j % states_, static_cast<unsigned>(rotation + 15 - j), group_class));
   }
-  for (size_t j = 0; j < count; ++j) indices[j] = take_rest(j % states_, indices[j], group_class);
+  for (size_t j = 0; j < indices.size(); ++j) indices[j] = take_rest(j % states_, indices[j], group_class);
+  return group_activity(indices, rotation);
 }
 
 Failure ModelDecoder::check_end() const {
   if (overrun_) return fail(Error::kTruncated, "payload ends inside its code");
+  if (out_of_range_) return fail(Error::kOutOfRange, "an index is beyond 16 bits");
   if (at_ != words_.size()) return fail(Error::kMalformed, "%zu trailing bytes", words_.size() - at_);
   for (size_t state = 0; state < states_; ++state) {
     if (x_[state] != kStateMin) return fail(Error::kMalformed, "state %zu does not end where it began", state);
@@ -325,11 +302,10 @@ Failure ModelDecoder::check_end() const {
   return Error::kOk;
 }
 
-uint32_t group_cost(const ModelTables& tables, const GroupIndices& indices, unsigned rotation, unsigned group_class,
-                    size_t count) {
-  const Scaled scale = scaled(group_class);
-  uint32_t cost = static_cast<uint32_t>(count) * 4096 * (kProbabilityBits + scale.shift);
-  for (size_t j = 0; j < count; ++j) {
+uint32_t group_cost(const ModelTables& tables, GroupView indices, unsigned rotation, unsigned group_class) {
+  const ScaledClass scale = scaled_class(group_class);
+  uint32_t cost = static_cast<uint32_t>(indices.size()) * 4096 * (kProbabilityBits + scale.shift);
+  for (size_t j = 0; j < indices.size(); ++j) {
     const Symbol symbol = symbol_of(tables, scale, indices[j]);
     const auto v = static_cast<unsigned>(rotation + 15 - j) >> scale.shift;
     const Slots slots = slots_of(tables, scale.table, symbol.k, v);

@@ -11,7 +11,9 @@
 // first. Trust: decoding accepts any bytes, in time O(count).
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -22,35 +24,57 @@
 
 namespace runnel::codec {
 
-// Indices of one group as they are coded: index + (v >> 4), where v = rotation + 15 - position in the group.
-struct alignas(64) GroupIndices : std::array<int32_t, kGroup> {};
+// The indices of a group as they are coded: index + (v >> 4), where v = rotation + 15 - position in the group. Sixteen, or
+// fewer at the end.
+using GroupView = std::span<const int16_t>;
 
-// The index's magnitude once more without that shift; what the contexts learn from, at most 255 a coordinate.
-uint32_t group_activity(const GroupIndices& indices, unsigned rotation, size_t count);
+// The indices' magnitudes once more without that shift, at most 255 each, in all: what the contexts learn from.
+uint32_t group_activity(GroupView indices, unsigned rotation);
 
 class Contexts {
  public:
-  explicit Contexts(const ModelTables& tables);
-  // The class of the next group.
-  unsigned next_class() const { return class_; }
-  // Learns from the group that was coded with it, `count` coordinates of `activity` in all.
-  void learn(uint32_t activity, size_t count);
+  explicit Contexts(ModelTables& tables);
+  // The class of the next group. Its table is there.
+  unsigned next_class() {
+    const uint32_t chosen = contexts_[context_].chosen;
+    tables_->prepare(chosen);
+    return chosen;
+  }
+  // Learns from the group that was coded with it, `count` coordinates of `activity` in all. What is learned from a group
+  // shows in the choice for the second one after it, so that a decoder may have two groups in hand.
+  void learn(uint32_t activity, size_t count) {
+    Context& context = contexts_[waiting_context_];
+    context.activity += waiting_activity_;
+    context.coordinates += waiting_count_;
+    recent_ = (recent_ + waiting_activity_ * 16) / 2;
+    if (context.coordinates >= context.update_at) update(context);
+    waiting_context_ = context_;
+    waiting_activity_ = activity;
+    waiting_count_ = static_cast<uint32_t>(count);
+    // Two contexts an octave of the recent activity.
+    const uint32_t level = recent_ / 8;
+    const auto exponent = static_cast<size_t>(std::bit_width(level | 1)) - 1;
+    const size_t half = (uint64_t{level} * 2 >> exponent) & 1;
+    context_ = level == 0 ? 0 : std::min(kContexts - 1, 1 + 2 * exponent + half);
+  }
 
  private:
   static constexpr size_t kContexts = 24;
   struct Context {
     uint32_t activity = 0;
     uint32_t coordinates = 0;
-    uint32_t until_update = 0;
-    uint8_t chosen = 0;
+    uint32_t update_at = 0;  // coordinates at which the class is looked up again
+    uint32_t chosen = 0;
   };
-  void pick();
+  void update(Context& context);
 
-  const ModelTables* tables_;
+  ModelTables* tables_;
   std::array<Context, kContexts> contexts_;
   uint32_t recent_ = 0;  // decayed activity, 1/16 of an index
   size_t context_ = 0;
-  unsigned class_ = 0;
+  size_t waiting_context_ = 0;
+  uint32_t waiting_activity_ = 0;
+  uint32_t waiting_count_ = 0;
 };
 
 // How many rANS states are interleaved: few in a small payload, where each costs bytes, many where speed counts.
@@ -61,26 +85,27 @@ class ModelEncoder {
  public:
   ModelEncoder(const ModelTables& tables, size_t states, MutableByteView out);
 
-  // REQUIRES: groups come last first; |index| < 2^20.
-  void put(const GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count);
+  // Codes a run of groups, of which the next to be coded is the one before the run. A choice a group: its class, and its
+  // rotation times 256. Only the last group of all may have fewer than sixteen indices.
+  void put(std::span<const int16_t> indices, std::span<const uint16_t> choices);
 
   // The states in front. The coded bytes are out.last(result); 0 if `out` was too small.
   size_t finish();
 
  private:
+  void put_group(GroupView indices, unsigned rotation, unsigned group_class);
   void put_slot(size_t state, uint32_t start, uint32_t frequency);
   void put_raw(size_t state, uint32_t value, unsigned bits);
   void put_index(size_t state, int32_t index, unsigned v, unsigned group_class);
   void put_rest(size_t state, int32_t index, unsigned group_class);
   void put_word(uint32_t word);
-  void put_fast(const GroupIndices& indices, unsigned rotation, unsigned table);
 
   const ModelTables* tables_;
   size_t states_;
   MutableByteView out_;
   size_t at_;
   bool full_ = false;
-  alignas(64) std::array<uint32_t, kGroup> x_;
+  std::array<uint32_t, kGroup> x_;
 };
 
 class ModelDecoder {
@@ -88,10 +113,11 @@ class ModelDecoder {
   // kTruncated if there are not even the states.
   static Result<ModelDecoder> open(const ModelTables& tables, size_t states, ByteView bytes);
 
-  // The next group, in order.
-  void take(GroupIndices& indices, unsigned rotation, unsigned group_class, size_t count);
+  // The next group, in order; returns its activity.
+  uint32_t take(std::span<int16_t> indices, unsigned rotation, unsigned group_class);
 
-  // kTruncated or kMalformed unless every byte was used and the states are back where the encoder began.
+  // kTruncated, kMalformed or kOutOfRange unless every byte was used, the states are back where the encoder began and
+  // every index was within 16 bits.
   Failure check_end() const;
 
  private:
@@ -101,18 +127,18 @@ class ModelDecoder {
   void advance(size_t state, uint32_t start, uint32_t frequency);
   uint32_t take_raw(size_t state, unsigned bits);
   int32_t take_index(size_t state, unsigned v, unsigned group_class);
-  int32_t take_rest(size_t state, int32_t index, unsigned group_class);
+  int16_t take_rest(size_t state, int32_t k, unsigned group_class);
 
   const ModelTables* tables_;
   size_t states_;
   ByteView words_;
   size_t at_ = 0;
   bool overrun_ = false;
-  alignas(64) std::array<uint32_t, kGroup> x_{};
+  bool out_of_range_ = false;
+  std::array<uint32_t, kGroup> x_{};
 };
 
 // What coding a group takes, in 1/4096 bit.
-uint32_t group_cost(const ModelTables& tables, const GroupIndices& indices, unsigned rotation, unsigned group_class,
-                    size_t count);
+uint32_t group_cost(const ModelTables& tables, GroupView indices, unsigned rotation, unsigned group_class);
 
 }  // namespace runnel::codec

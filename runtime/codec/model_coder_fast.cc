@@ -32,8 +32,9 @@ struct Ranks {
 constexpr Ranks kRanks;
 
 // thresholds: of dither v = rotation + 15 at k = 0, so that position j reads element j of row k at 16 k.
-bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, const uint8_t* HWY_RESTRICT words,
-               uint32_t* HWY_RESTRICT x, int32_t* HWY_RESTRICT indices, size_t& used) {
+bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, unsigned rotation,
+               const uint8_t* HWY_RESTRICT words, uint32_t* HWY_RESTRICT x, int16_t* HWY_RESTRICT indices, size_t& used,
+               uint32_t& activity) {
   const hn::CappedTag<int16_t, 16> d16;
   const hn::RebindToUnsigned<decltype(d16)> du16;
   const hn::CappedTag<uint32_t, 8> d32;
@@ -41,18 +42,20 @@ bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, const uint8_t
   const hn::Rebind<uint16_t, decltype(d32)> d16_of_32;
   const size_t n16 = hn::Lanes(d16);
   const size_t n32 = hn::Lanes(d32);
-  alignas(64) uint16_t slots[kGroup];
   alignas(64) uint16_t starts[kGroup];
   alignas(64) uint16_t sizes[kGroup];
-  alignas(64) int16_t symbols[kGroup];
   bool inside = true;
+  auto magnitudes = hn::Zero(d16);
   const auto slot_bits = hn::Set(d32, kProbabilityOne - 1);
-  for (size_t j = 0; j < kGroup; j += n32) {
-    const auto slot = hn::And(hn::Load(d32, x + j), slot_bits);
-    hn::Store(hn::DemoteTo(d16_of_32, hn::BitCast(di32, slot)), d16_of_32, slots + j);
-  }
+  const auto slots_at = [&](size_t j) {
+    return hn::DemoteTo(d16_of_32, hn::BitCast(di32, hn::And(hn::LoadU(d32, x + j), slot_bits)));
+  };
   for (size_t j = 0; j < kGroup; j += n16) {
-    const auto slot = hn::BitCast(d16, hn::Load(du16, slots + j));
+#if HWY_TARGET == HWY_SCALAR
+    const auto slot = hn::BitCast(d16, slots_at(j));
+#else
+    const auto slot = hn::BitCast(d16, hn::Combine(du16, slots_at(j + n32), slots_at(j)));
+#endif
     auto start = hn::Zero(d16);
     auto end = hn::Set(du16, static_cast<uint16_t>(kProbabilityOne));
     auto symbol = hn::Set(d16, static_cast<int16_t>(-reach));
@@ -67,14 +70,17 @@ bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, const uint8_t
     }
     hn::Store(hn::BitCast(du16, start), du16, starts + j);
     hn::Store(hn::Sub(end, hn::BitCast(du16, start)), du16, sizes + j);
-    hn::Store(symbol, d16, symbols + j);
+    hn::StoreU(symbol, d16, indices + j);
+    const auto v = hn::Sub(hn::Set(d16, static_cast<int16_t>(static_cast<int>(rotation + 15) - static_cast<int>(j))),
+                           hn::Iota(d16, 0));
+    magnitudes = hn::Add(magnitudes, hn::Abs(hn::Sub(symbol, hn::ShiftRight<4>(v))));
     const auto outermost = hn::Or(hn::Eq(symbol, hn::Set(d16, static_cast<int16_t>(-reach))),
                                   hn::Eq(symbol, hn::Set(d16, static_cast<int16_t>(reach + 1))));
     inside = inside && hn::AllFalse(d16, outermost);
   }
   const uint8_t* next_word = words;
   for (size_t j = 0; j < kGroup; j += n32) {
-    const auto state = hn::Load(d32, x + j);
+    const auto state = hn::LoadU(d32, x + j);
     const auto size = hn::PromoteTo(d32, hn::Load(d16_of_32, sizes + j));
     const auto start = hn::PromoteTo(d32, hn::Load(d16_of_32, starts + j));
     const auto slot = hn::And(state, slot_bits);
@@ -87,54 +93,78 @@ bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, const uint8_t
     const auto refilled = hn::Or(hn::ShiftLeft<16>(next), hn::TableLookupLanes(fresh, ranks));
     next = hn::IfThenElse(low, refilled, next);
     next_word += 2 * static_cast<size_t>(std::popcount(bits[0]));
-    hn::Store(next, d32, x + j);
-    hn::Store(hn::PromoteTo(di32, hn::Load(hn::Rebind<int16_t, decltype(di32)>(), symbols + j)), di32, indices + j);
+    hn::StoreU(next, d32, x + j);
   }
+  activity = static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(d16, magnitudes)));
   used += static_cast<size_t>(next_word - words);
   return inside;
 }
 
-// starts and sizes of the sixteen symbols; writes words below `end` and returns how many bytes.
-size_t PutGroup(const uint32_t* HWY_RESTRICT starts, const uint32_t* HWY_RESTRICT sizes, uint32_t* HWY_RESTRICT x,
-                uint8_t* end) {
+// First all slots of all groups, then the states: what was stored one number at a time is then long in the cache when it
+// is loaded as vectors.
+bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_t* HWY_RESTRICT indices,
+               uint32_t* HWY_RESTRICT x, uint8_t* end, size_t& at) {
+  const hn::CappedTag<int16_t, 16> d16;
   const hn::CappedTag<uint32_t, 8> d32;
   const hn::RebindToSigned<decltype(d32)> di32;
   const hn::RebindToFloat<decltype(d32)> df32;
   const size_t n32 = hn::Lanes(d32);
-  alignas(64) uint32_t full[kGroup];
-  alignas(64) uint32_t old[kGroup];
-  for (size_t j = 0; j < kGroup; j += n32) {
-    const auto size = hn::Load(d32, sizes + j);
-    auto state = hn::Load(d32, x + j);
-    const auto over = hn::Not(hn::Lt(hn::BitCast(di32, hn::ShiftRight<17>(state)), hn::BitCast(di32, size)));
-    hn::Store(state, d32, old + j);
-    hn::Store(hn::BitCast(d32, hn::VecFromMask(di32, over)), d32, full + j);
-    state = hn::IfThenElse(hn::RebindMask(d32, over), hn::ShiftRight<16>(state), state);
-    // The quotient in floating point is off by one at most: it is below 2^17.
-    const auto high = hn::ConvertTo(df32, hn::BitCast(di32, hn::ShiftRight<16>(state)));
-    const auto low = hn::ConvertTo(df32, hn::BitCast(di32, hn::And(state, hn::Set(d32, 0xFFFF))));
-    const auto value = hn::Add(hn::Mul(high, hn::Set(df32, 65536.0F)), low);
-    auto quotient = hn::ConvertTo(di32, hn::Div(value, hn::ConvertTo(df32, hn::BitCast(di32, size))));
-    const auto signed_size = hn::BitCast(di32, size);
-    auto rest = hn::Sub(hn::BitCast(di32, state), hn::Mul(quotient, signed_size));
-    const auto negative = hn::Lt(rest, hn::Zero(di32));
-    quotient = hn::Add(quotient, hn::VecFromMask(di32, negative));
-    rest = hn::Add(rest, hn::IfThenElseZero(negative, signed_size));
-    const auto large = hn::Not(hn::Lt(rest, signed_size));
-    quotient = hn::Sub(quotient, hn::VecFromMask(di32, large));
-    rest = hn::Sub(rest, hn::IfThenElseZero(large, signed_size));
-    const auto next = hn::Add(hn::ShiftLeft<kProbabilityBits>(hn::BitCast(d32, quotient)),
-                              hn::Add(hn::BitCast(d32, rest), hn::Load(d32, starts + j)));
-    hn::Store(next, d32, x + j);
+  alignas(64) uint32_t starts[kPutGroups * kGroup];
+  alignas(64) uint32_t sizes[kPutGroups * kGroup];
+  alignas(64) uint32_t old[kPutGroups * kGroup];
+  alignas(64) uint32_t full[kPutGroups * kGroup];
+  for (size_t g = 0; g < count; ++g) {
+    const int16_t* const group = indices + kGroup * g;
+    auto outermost = hn::Gt(hn::Zero(d16), hn::Zero(d16));
+    const auto least = hn::Set(d16, static_cast<int16_t>(-groups[g].reach + 1));
+    const auto most = hn::Set(d16, static_cast<int16_t>(groups[g].reach));
+    for (size_t j = 0; j < kGroup; j += hn::Lanes(d16)) {
+      const auto index = hn::LoadU(d16, group + j);
+      outermost = hn::Or(outermost, hn::Or(hn::Lt(index, least), hn::Gt(index, most)));
+    }
+    if (!hn::AllFalse(d16, outermost)) return false;
+    for (size_t j = 0; j < kGroup; ++j) {
+      const uint16_t* const threshold = groups[g].thresholds + 16 * group[j] + j;
+      starts[kGroup * g + j] = threshold[0];
+      sizes[kGroup * g + j] = static_cast<uint32_t>(threshold[16] - threshold[0]);
+    }
   }
-  uint8_t* at = end;
-  for (size_t j = kGroup; j-- > 0;) {
+  for (size_t g = count; g-- > 0;) {
+    for (size_t j = 0; j < kGroup; j += n32) {
+      const size_t i = kGroup * g + j;
+      const auto size = hn::Load(d32, sizes + i);
+      auto state = hn::LoadU(d32, x + j);
+      const auto over = hn::Not(hn::Lt(hn::BitCast(di32, hn::ShiftRight<17>(state)), hn::BitCast(di32, size)));
+      hn::Store(state, d32, old + i);
+      hn::Store(hn::BitCast(d32, hn::VecFromMask(di32, over)), d32, full + i);
+      state = hn::IfThenElse(hn::RebindMask(d32, over), hn::ShiftRight<16>(state), state);
+      // The quotient in floating point is off by one at most: it is below 2^17.
+      const auto high = hn::ConvertTo(df32, hn::BitCast(di32, hn::ShiftRight<16>(state)));
+      const auto low = hn::ConvertTo(df32, hn::BitCast(di32, hn::And(state, hn::Set(d32, 0xFFFF))));
+      const auto value = hn::Add(hn::Mul(high, hn::Set(df32, 65536.0F)), low);
+      auto quotient = hn::ConvertTo(di32, hn::Div(value, hn::ConvertTo(df32, hn::BitCast(di32, size))));
+      const auto signed_size = hn::BitCast(di32, size);
+      auto rest = hn::Sub(hn::BitCast(di32, state), hn::Mul(quotient, signed_size));
+      const auto negative = hn::Lt(rest, hn::Zero(di32));
+      quotient = hn::Add(quotient, hn::VecFromMask(di32, negative));
+      rest = hn::Add(rest, hn::IfThenElseZero(negative, signed_size));
+      const auto large = hn::Not(hn::Lt(rest, signed_size));
+      quotient = hn::Sub(quotient, hn::VecFromMask(di32, large));
+      rest = hn::Sub(rest, hn::IfThenElseZero(large, signed_size));
+      const auto next = hn::Add(hn::ShiftLeft<kProbabilityBits>(hn::BitCast(d32, quotient)),
+                                hn::Add(hn::BitCast(d32, rest), hn::Load(d32, starts + i)));
+      hn::StoreU(next, d32, x + j);
+    }
+  }
+  uint8_t* next_word = end;
+  for (size_t i = kGroup * count; i-- > 0;) {
     // Written always, kept only if the state was full.
-    const auto word = static_cast<uint16_t>(old[j]);
-    std::memcpy(at - 2, &word, 2);
-    at -= full[j] & 2;
+    const auto word = static_cast<uint16_t>(old[i]);
+    std::memcpy(next_word - 2, &word, 2);
+    next_word -= full[i] & 2;
   }
-  return static_cast<size_t>(end - at);
+  at -= static_cast<size_t>(end - next_word);
+  return true;
 }
 
 }  // namespace
@@ -145,15 +175,16 @@ HWY_AFTER_NAMESPACE();
 namespace runnel::codec {
 
 HWY_EXPORT(TakeGroup);
-HWY_EXPORT(PutGroup);
+HWY_EXPORT(PutGroups);
 
-bool take_group_fast(const uint16_t* thresholds, int reach, const uint8_t* words, uint32_t* x, int32_t* indices,
-                     size_t& used) {
-  return HWY_DYNAMIC_DISPATCH(TakeGroup)(thresholds, reach, words, x, indices, used);
+bool take_group_fast(const uint16_t* thresholds, int reach, unsigned rotation, const uint8_t* words, uint32_t* x,
+                     int16_t* indices, size_t& used, uint32_t& activity) {
+  return HWY_DYNAMIC_DISPATCH(TakeGroup)(thresholds, reach, rotation, words, x, indices, used, activity);
 }
 
-size_t put_group_fast(const uint32_t* starts, const uint32_t* sizes, uint32_t* x, uint8_t* end) {
-  return HWY_DYNAMIC_DISPATCH(PutGroup)(starts, sizes, x, end);
+bool put_groups_fast(const PutRequest* groups, size_t count, const int16_t* indices, uint32_t* x, uint8_t* end,
+                     size_t& at) {
+  return HWY_DYNAMIC_DISPATCH(PutGroups)(groups, count, indices, x, end, at);
 }
 
 }  // namespace runnel::codec

@@ -9,13 +9,22 @@
 namespace runnel::codec {
 
 // Decodes one symbol a state. `thresholds` is where those of k = 0 stand for position 0 of the group; the words are
-// read from `words`, of which 32 bytes must be readable; `used` grows by how many were. True if no symbol is an
-// outermost one.
-bool take_group_fast(const uint16_t* thresholds, int reach, const uint8_t* words, uint32_t* x, int32_t* indices,
-                     size_t& used);
+// read from `words`, of which 32 bytes must be readable; `used` grows by how many were. True, and the group's activity,
+// if no symbol is an outermost one.
+bool take_group_fast(const uint16_t* thresholds, int reach, unsigned rotation, const uint8_t* words, uint32_t* x,
+                     int16_t* indices, size_t& used, uint32_t& activity);
 
-// Encodes one symbol a state, given its first slot and their number. Words are written below `end`, of which 32 bytes
-// must be writable. Returns how many bytes they are.
-size_t put_group_fast(const uint32_t* starts, const uint32_t* sizes, uint32_t* x, uint8_t* end);
+// A group to be encoded: thresholds as above.
+struct PutRequest {
+  const uint16_t* thresholds;
+  int reach;
+};
+inline constexpr size_t kPutGroups = 8;
+
+// Encodes `count` <= 8 groups, the last first, one symbol a state each. Words are written below `end`, of which 32 bytes a
+// group must be writable; `at` shrinks by how many bytes they are. False, and nothing done, if a symbol is an outermost
+// one.
+bool put_groups_fast(const PutRequest* groups, size_t count, const int16_t* indices, uint32_t* x, uint8_t* end,
+                     size_t& at);
 
 }  // namespace runnel::codec

@@ -76,7 +76,7 @@ class Density {
   size_t parts_;
 };
 
-// The means of |x| in steps: octaves from 2^-9, half octaves from 2^-4, quarter octaves from 1/4 to below 4.
+// The means of |x| in steps: octaves from 2^-9, half octaves from 2^-4, quarter octaves from 1/4 to below 8.
 double mean_of_class(unsigned c) {
   constexpr double kQuarter[4] = {1.0, 1.1892071150027210, 1.4142135623730951, 1.6817928305074292};
   if (c < 5) return std::ldexp(1.0, static_cast<int>(c) - 9);
@@ -88,43 +88,50 @@ constexpr double kTail = 1.0 / 8192;  // indices rarer than this, all together, 
 
 }  // namespace
 
-ModelTables::ModelTables(unsigned shape, const Cells& cells) {
+ModelTables::ModelTables(unsigned shape, const Cells& cells) : shape_(shape), cells_(cells) {
   std::array<float, kClassesAll> means;
-  size_t used = 0;
   for (unsigned c = 0; c < kClasses; ++c) {
-    const Density density(shape, mean_of_class(c));
-    int reach = 1;
-    while (reach < kReachMax && 1.0 - density.below(reach) > kTail) ++reach;
-    const int first = -16 * reach - 16 + 1;  // of k = -reach + 1 at v = 31, to k = reach + 1 at v = 0
-    const int last = 16 * reach + 16 - 1;
-    const auto length = static_cast<size_t>(last - first + 1);
-    RUNNEL_ASSERT(used + length <= pool_.size());
-    classes_[c] = {static_cast<uint16_t>(used + static_cast<size_t>(-first)), static_cast<int16_t>(reach)};
-    // One more every sixteen keeps every symbol possible.
-    const int room = static_cast<int>(kProbabilityOne) - (last - first) / 16 - 2;
-    for (int m = first; m <= last; ++m) {
-      double x = (m + 0.5) / 16.0;
-      if (!cells.dithered) {
-        // All dithers of a row are the same threshold: row k is m = 16k - 16 .. 16k - 1.
-        const int k = (m >= 0 ? m : m - 15) / 16 + 1;
-        const double rounding = double{cells.rounding};
-        x = k >= 1 ? k - rounding : k - 1 + rounding;
+    // With dither the index is right on average: E|index| = E|x|.
+    double mean = mean_of_class(c);
+    if (!cells.dithered) {
+      // E|index| is the sum of P(|index| >= k) over k > 0.
+      const Density density(shape, mean_of_class(c));
+      mean = 0.0;
+      for (int k = 1; k <= 4 * kReachMax; ++k) {
+        const double above = 2.0 * (1.0 - density.below(k - double{cells.rounding}));
+        mean += above;
+        if (above < 1e-6) break;
       }
-      pool_[used++] = static_cast<uint16_t>(1 + (m - first) / 16 + static_cast<int>(density.below(x) * room));
+      mean = std::max(mean, std::ldexp(1.0, static_cast<int>(c) - 40));  // still ascending where it vanishes
     }
-    double sum = 0.0;
-    for (int v = 0; v < 16; ++v) {
-      for (int k = -reach + 1; k <= reach + 1; ++k) {
-        const double below = thresholds(c, k)[-v];
-        // E|k| is the sum of P(index >= k) over k > 0 and of P(index < k) over k <= 0.
-        sum += k > 0 ? kProbabilityOne - below : below;
-      }
-    }
-    means[c] = static_cast<float>(sum / (16.0 * kProbabilityOne));
+    means[c] = static_cast<float>(mean);
   }
   for (unsigned c = kClasses; c < kClassesAll; ++c) means[c] = means[c - 4] * 2.0F;
   for (unsigned c = 0; c + 1 < kClassesAll; ++c) upper_[c] = std::sqrt(means[c] * means[c + 1]);
   upper_[kClassesAll - 1] = 3e38F;
+}
+
+void ModelTables::make(unsigned table) {
+  const Density density(shape_, mean_of_class(table));
+  int reach = 1;
+  while (reach < kReachMax && 1.0 - density.below(reach) > kTail) ++reach;
+  const int first = -16 * reach - 16 + 1;  // of k = -reach + 1 at v = 31, to k = reach + 1 at v = 0
+  const int last = 16 * reach + 16 - 1;
+  const auto length = static_cast<size_t>(last - first + 1);
+  RUNNEL_ASSERT(used_ + length <= pool_.size());
+  classes_[table] = {static_cast<uint16_t>(used_ + static_cast<size_t>(-first)), static_cast<int16_t>(reach)};
+  // One more every sixteen keeps every symbol possible.
+  const int room = static_cast<int>(kProbabilityOne) - (last - first) / 16 - 2;
+  for (int m = first; m <= last; ++m) {
+    double x = (m + 0.5) / 16.0;
+    if (!cells_.dithered) {
+      // All dithers of a row are the same threshold: row k is m = 16k - 16 .. 16k - 1.
+      const int k = (m >= 0 ? m : m - 15) / 16 + 1;
+      const double rounding = double{cells_.rounding};
+      x = k >= 1 ? k - rounding : k - 1 + rounding;
+    }
+    pool_[used_++] = static_cast<uint16_t>(1 + (m - first) / 16 + static_cast<int>(density.below(x) * room));
+  }
 }
 
 unsigned ModelTables::class_of(float mean) const {

@@ -15,7 +15,8 @@ namespace {
 constexpr uint64_t kDitherPart = 0xD17;
 constexpr float kIndexMax = 32000.0F;  // |value / step|: beyond, the tensor is sent raw
 constexpr float kStepMax = 1e30F;
-constexpr size_t kTrialCoordinates = 1U << 16;  // on which the shape of the model is chosen
+constexpr size_t kTrials = 4;  // samples on which the shape of the model is chosen
+constexpr size_t kTrialCoordinates = 4096;
 
 using ChunkNumbers = std::array<uint16_t, kStepChunk>;
 using ChunkIndices = std::array<int16_t, kStepChunk>;
@@ -104,15 +105,9 @@ class Quantizer {
   LaneRng rng_;
 };
 
-GroupIndices group_of(std::span<const int16_t> indices) {
-  GroupIndices group{};
-  std::copy(indices.begin(), indices.end(), group.begin());
-  return group;
-}
-
 // Walks all groups forward with the contexts that coding will use: visit(indices, rotation, class).
 template <typename Visitor>
-void walk(std::span<const float> values, const Quantizer& quantizer, const ModelTables& tables, Visitor&& visit) {
+void walk(std::span<const float> values, const Quantizer& quantizer, ModelTables& tables, Visitor&& visit) {
   Contexts contexts(tables);
   ChunkNumbers numbers{};
   ChunkIndices indices;
@@ -125,17 +120,17 @@ void walk(std::span<const float> values, const Quantizer& quantizer, const Model
                      activities);
     for (size_t i = 0; i < count; i += kGroup) {
       const size_t in_group = std::min(kGroup, count - i);
-      visit(std::span<const int16_t>(indices).subspan(i, in_group), quantizer.rotation(numbers, i),
+      visit(GroupView(indices).subspan(i, in_group), quantizer.rotation(numbers, i),
             contexts.next_class());
       contexts.learn(activities[i / kGroup], in_group);
     }
   }
 }
 
-uint64_t cost_bits(std::span<const float> values, const Quantizer& quantizer, const ModelTables& tables) {
+uint64_t cost_bits(std::span<const float> values, const Quantizer& quantizer, ModelTables& tables) {
   uint64_t cost = 0;
-  walk(values, quantizer, tables, [&](std::span<const int16_t> group, unsigned rotation, unsigned group_class) {
-    cost += group_cost(tables, group_of(group), rotation, group_class, group.size());
+  walk(values, quantizer, tables, [&](GroupView group, unsigned rotation, unsigned group_class) {
+    cost += group_cost(tables, group, rotation, group_class);
   });
   return cost / 4096;
 }
@@ -158,13 +153,21 @@ uint8_t choose_rounding(std::span<const float> values, float step) {
   return static_cast<uint8_t>(128.0 - 41.0 * tails * coarseness);
 }
 
-// The shape whose model codes the first values shortest.
+// The shape whose model codes a sample of the values shortest.
 void choose_shape(Head& head, std::span<const float> values, float step, uint64_t seed) {
-  const std::span<const float> trial = values.first(std::min(values.size(), kTrialCoordinates));
   const Quantizer quantizer(head, step, seed);
   uint64_t least = UINT64_MAX;
   for (unsigned shape = 0; shape < kShapes; ++shape) {
-    const uint64_t cost = cost_bits(trial, quantizer, ModelTables(shape, head.cells()));
+    ModelTables tables(shape, head.cells());
+    uint64_t cost = 0;
+    if (values.size() <= kTrials * kTrialCoordinates) {
+      cost = cost_bits(values, quantizer, tables);
+    } else {
+      for (size_t t = 0; t < kTrials; ++t) {
+        const size_t first = (values.size() - kTrialCoordinates) / (kTrials - 1) * t;
+        cost += cost_bits(values.subspan(first, kTrialCoordinates), quantizer, tables);
+      }
+    }
     if (cost >= least) continue;
     least = cost;
     head.shape = shape;
@@ -245,30 +248,33 @@ plan::EncodedTensor encode_raw(plan::EncodedTensor tensor, std::span<const float
   return tensor;
 }
 
-// Codes everything after the head, using `out` for the indices and classes too. 0 bytes if it does not fit.
-size_t encode_indices(const Head& head, const Quantizer& quantizer, const ModelTables& tables,
-                      std::span<const float> values, MutableByteView out) {
+// Codes everything after the head. The output buffer first holds the indices, then a choice a group, and the code grows
+// towards them from its end. 0 bytes if it does not fit.
+size_t encode_indices(const Head& head, const Quantizer& quantizer, ModelTables& tables, std::span<const float> values,
+                      MutableByteView out) {
   const size_t groups = (values.size() + kGroup - 1) / kGroup;
   const size_t indices_bytes = 2 * values.size();
-  const size_t classes_bytes = 2 * groups;
-  if (out.size() < indices_bytes + classes_bytes) return 0;
+  const size_t choices_bytes = 2 * groups;
+  if (out.size() < indices_bytes + choices_bytes) return 0;
   uint8_t* index_at = out.data();
-  uint8_t* class_at = out.data() + indices_bytes;
-  walk(values, quantizer, tables, [&](std::span<const int16_t> group, unsigned rotation, unsigned group_class) {
+  uint8_t* choice_at = out.data() + indices_bytes;
+  walk(values, quantizer, tables, [&](GroupView group, unsigned rotation, unsigned group_class) {
     std::memcpy(index_at, group.data(), group.size_bytes());
     index_at += group.size_bytes();
-    store_le<uint16_t>(class_at, static_cast<uint16_t>(group_class | rotation << 8));
-    class_at += 2;
+    const auto choice = static_cast<uint16_t>(group_class | rotation << 8);
+    std::memcpy(choice_at, &choice, 2);
+    choice_at += 2;
   });
-  ModelEncoder encoder(tables, head.states, out.subspan(indices_bytes + classes_bytes));
-  for (size_t g = groups; g-- > 0;) {
-    const size_t count = std::min(kGroup, values.size() - g * kGroup);
-    GroupIndices group{};
-    std::array<int16_t, kGroup> stored;
-    std::memcpy(stored.data(), out.data() + 2 * kGroup * g, 2 * count);
-    std::copy_n(stored.begin(), count, group.begin());
-    const auto packed = load_le<uint16_t>(out.data() + indices_bytes + 2 * g);
-    encoder.put(group, packed >> 8, packed & 255, count);
+  ModelEncoder encoder(tables, head.states, out.subspan(indices_bytes + choices_bytes));
+  ChunkIndices indices;
+  std::array<uint16_t, kStepChunk / kGroup> choices;
+  const size_t chunks = (values.size() + kStepChunk - 1) / kStepChunk;
+  for (size_t c = chunks; c-- > 0;) {
+    const size_t count = std::min(kStepChunk, values.size() - c * kStepChunk);
+    const size_t in_chunk = (count + kGroup - 1) / kGroup;
+    std::memcpy(indices.data(), out.data() + 2 * kStepChunk * c, 2 * count);
+    std::memcpy(choices.data(), out.data() + indices_bytes + 2 * (kStepChunk / kGroup) * c, 2 * in_chunk);
+    encoder.put(std::span(indices).first(count), std::span(choices).first(in_chunk));
   }
   const size_t coded_bytes = encoder.finish();
   std::memmove(out.data(), out.data() + out.size() - coded_bytes, coded_bytes);
@@ -295,7 +301,7 @@ Result<plan::EncodedTensor> encode_step(const plan::CodecSpec& spec, std::span<c
   Head head = plan_head(spec, values, seed);
   if (!head.dithered) fit_centroids(head, values, spec.step);
   const Quantizer quantizer(head, spec.step, seed);
-  const ModelTables tables(head.shape, head.cells());
+  ModelTables tables(head.shape, head.cells());
   const size_t coded_bytes = encode_indices(head, quantizer, tables, values, out.subspan(head.bytes()));
   const size_t bytes = head.bytes() + coded_bytes;
   if (coded_bytes == 0 || bytes >= values.size_bytes()) return encode_raw(tensor, values, out);
@@ -325,7 +331,7 @@ Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values) 
   const Result<Head> head = load_head(tensor);
   if (!head) return head.failure();
   const Quantizer quantizer(*head, tensor.scale, tensor.seed);
-  const ModelTables tables(head->shape, head->cells());
+  ModelTables tables(head->shape, head->cells());
   Result<ModelDecoder> decoder = ModelDecoder::open(tables, head->states, tensor.payload.subspan(head->bytes()));
   if (!decoder) return decoder.failure();
   Contexts contexts(tables);
@@ -337,13 +343,9 @@ Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values) 
     for (size_t i = 0; i < count; i += kGroup) {
       const size_t in_group = std::min(kGroup, count - i);
       const unsigned rotation = quantizer.rotation(numbers, i);
-      GroupIndices group{};
-      decoder->take(group, rotation, contexts.next_class(), in_group);
-      for (size_t j = 0; j < in_group; ++j) {
-        if (std::abs(group[j]) > 32767) return fail(Error::kOutOfRange, "value %zu: index %d", first + i + j, group[j]);
-        indices[i + j] = static_cast<int16_t>(group[j]);
-      }
-      contexts.learn(group_activity(group, rotation, in_group), in_group);
+      const uint32_t activity =
+          decoder->take(std::span(indices).subspan(i, in_group), rotation, contexts.next_class());
+      contexts.learn(activity, in_group);
     }
     quantizer.values(std::span(indices).first(count), std::span(numbers).first(count), values.subspan(first, count));
   }
@@ -357,7 +359,8 @@ double predict_step_bytes(const plan::CodecSpec& spec, std::span<const float> va
   if (!(largest * (1.0F / spec.step) < kIndexMax)) return raw_bytes;
   const Head head = plan_head(spec, values, seed);
   const Quantizer quantizer(head, spec.step, seed);
-  const double bits = static_cast<double>(cost_bits(values, quantizer, ModelTables(head.shape, head.cells())));
+  ModelTables tables(head.shape, head.cells());
+  const auto bits = static_cast<double>(cost_bits(values, quantizer, tables));
   return std::min(raw_bytes, static_cast<double>(head.bytes()) + 2.0 * static_cast<double>(head.states) + bits / 8.0);
 }
 
