@@ -109,10 +109,9 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
   return norm > 0.0 ? error / norm : 0.0;
 }
 
-// A tensor's coder 0 is the one that its scheme began with.
+// A tensor's coder 0 is the one that its scheme began with, which is elias wherever there is a choice.
 Coder coder_of(const plan::EncodedTensor& tensor) {
-  if (tensor.coder == Coder::kAuto && tensor.codec == CodecId::kQsgd) return Coder::kElias;
-  return tensor.coder;
+  return tensor.coder == Coder::kAuto ? Coder::kElias : tensor.coder;
 }
 
 }  // namespace
@@ -158,7 +157,7 @@ std::optional<TrialRow> run_trial(const NamedValues& data, const SweepPoint& poi
     return std::nullopt;
   }
   if (spec.coder != Coder::kAuto && coder_of(*first) != spec.coder) {
-    skipped.reason = std::string(plan::codec_name(spec.codec)) + " has no choice of coders in this library";
+    skipped.reason = point.scheme + " " + point.parameter + " was coded as " + plan::coder_name(coder_of(*first));
     return std::nullopt;
   }
   if (plan::has_step(spec.codec) && first->coder != Coder::kRaw) spec.step = first->scale;
