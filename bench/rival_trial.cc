@@ -1,14 +1,13 @@
 #include "bench/rival_trial.h"
 
-#include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
 
 #include "bench/stopwatch.h"
-#include "runtime/base/rng.h"
+#include "runtime/codec/instruction_set.h"
+#include "runtime/codec/update_codec.h"
 
 #ifdef RUNNEL_BENCH_ZSTD
 #include <zstd.h>
@@ -23,80 +22,38 @@
 namespace runnel::bench {
 namespace {
 
-constexpr size_t kBucket = 512;
 constexpr uint64_t kSeed = 13;
 using Bytes = std::vector<uint8_t>;
 
-// Bytes before compression, and the vector that they stand for.
-struct Quantized {
+// A payload of this library at fixed width, as it is before compression.
+struct Fixed {
   std::string name;
-  Bytes bytes;
-  std::vector<float> values;
+  plan::CodecSpec spec;
+  Bytes buffer;
+  plan::EncodedTensor tensor;
+  std::vector<float> decoded;
 };
 
-// Round to nearest even; values beyond the largest half become it, since this is about size.
-uint16_t half_of(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
-  const float magnitude = std::min(std::abs(value), 65504.0F);
-  if (magnitude < 0x1.0p-14F) {
-    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1.0p24F)));
-  }
-  const auto rest = std::bit_cast<uint32_t>(magnitude) - (112U << 23);
-  return static_cast<uint16_t>(sign | static_cast<uint16_t>((rest + 0xFFF + (rest >> 13 & 1)) >> 13));
+plan::CodecSpec fixed_spec(plan::CodecId codec, uint32_t levels) {
+  plan::CodecSpec spec;
+  spec.codec = codec;
+  spec.levels = levels;
+  spec.bucket = 512;
+  spec.exact_coordinates_max = 0;
+  if (codec != plan::CodecId::kFp16) spec.coder = plan::Coder::kFixed;
+  return spec;
 }
 
-float float_of(uint16_t half) {
-  const uint32_t magnitude = half & 0x7FFFU;
-  const float value = magnitude < 0x400 ? static_cast<float>(magnitude) * 0x1.0p-24F
-                                        : std::bit_cast<float>((magnitude << 13) + (112U << 23));
-  return (half & 0x8000U) != 0 ? -value : value;
+void encode(const NamedValues& data, Fixed& fixed) {
+  const Result<plan::EncodedTensor> tensor =
+      codec::encode_tensor(fixed.spec, data.name, data.values, kSeed, fixed.buffer);
+  if (!tensor) throw std::runtime_error(tensor.failure().text());
+  fixed.tensor = *tensor;
 }
 
-Quantized to_halves(const std::vector<float>& values) {
-  Quantized made{"fp16", Bytes(2 * values.size()), std::vector<float>(values.size())};
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = half_of(values[i]);
-    made.bytes[2 * i] = static_cast<uint8_t>(half);
-    made.bytes[2 * i + 1] = static_cast<uint8_t>(half >> 8);
-    made.values[i] = float_of(half);
-  }
-  return made;
-}
-
-// The largest magnitude of each bucket goes in front, as fp32.
-float put_norm(Quantized& made, std::span<const float> bucket) {
-  float largest = 0.0F;
-  for (const float value : bucket) largest = std::max(largest, std::abs(value));
-  for (unsigned shift = 0; shift < 32; shift += 8) {
-    made.bytes.push_back(static_cast<uint8_t>(std::bit_cast<uint32_t>(largest) >> shift));
-  }
-  return largest;
-}
-
-template <typename Round>
-Quantized to_levels(const std::vector<float>& values, const char* name, int levels, const Round& round) {
-  Quantized made{name, {}, std::vector<float>(values.size())};
-  std::vector<uint8_t> symbols(values.size());
-  for (size_t first = 0; first < values.size(); first += kBucket) {
-    const size_t count = std::min(kBucket, values.size() - first);
-    const float norm = put_norm(made, std::span(values).subspan(first, count));
-    for (size_t i = first; i < first + count; ++i) {
-      const double scaled = norm > 0.0F ? double{values[i]} / double{norm} * levels : 0.0;
-      const int level = std::clamp(static_cast<int>(round(scaled, i)), -levels, levels);
-      symbols[i] = static_cast<uint8_t>(level + levels);
-      made.values[i] = static_cast<float>(double{norm} * level / levels);
-    }
-  }
-  if (levels > 7) {
-    made.bytes.insert(made.bytes.end(), symbols.begin(), symbols.end());
-  } else {
-    for (size_t i = 0; i < symbols.size(); i += 2) {
-      const unsigned high = i + 1 < symbols.size() ? symbols[i + 1] : 0U;
-      made.bytes.push_back(static_cast<uint8_t>(symbols[i] | high << 4));
-    }
-  }
-  return made;
+void decode(const NamedValues& data, Fixed& fixed) {
+  const Failure bad = codec::decode_tensor(data.name, fixed.tensor, fixed.decoded);
+  if (!bad.ok()) throw std::runtime_error(bad.text());
 }
 
 double error_of(const std::vector<float>& decoded, const std::vector<float>& values) {
@@ -163,19 +120,45 @@ TrialRow row_of(const NamedValues& data, const std::string& scheme, const std::s
   return row;
 }
 
-TrialRow run(const NamedValues& data, const Quantized& quantized, const Compressor& compressor, double seconds_min) {
-  Bytes packed(compressor.bytes_max(quantized.bytes.size()));
-  Bytes expanded(quantized.bytes.size());
-  const size_t bytes = compressor.compress(quantized.bytes, packed);
-  Throughput speed;
+// Two rows: the whole way from floats to bytes and back into a sum, and the compressor alone.
+void run(const NamedValues& data, Fixed& fixed, const Compressor& compressor, double seconds_min,
+         std::vector<TrialRow>& rows) {
+  encode(data, fixed);
+  Bytes input(fixed.tensor.payload.begin(), fixed.tensor.payload.end());
+  Bytes packed(compressor.bytes_max(input.size()));
+  Bytes expanded(input.size());
+  const size_t bytes = compressor.compress(input, packed);
+  compressor.expand(packed, bytes, expanded);
+  if (expanded != input) throw std::runtime_error(compressor.name + " does not give back what it got");
+  decode(data, fixed);
+  const double error = error_of(fixed.decoded, data.values);
+  Throughput whole;
+  Throughput alone;
   if (seconds_min > 0.0) {
-    speed = measure_throughput(
-        data.values, seconds_min, [&] { compressor.compress(quantized.bytes, packed); },
+    std::vector<float> accumulated(data.values.size());
+    whole = measure_throughput(
+        data.values, seconds_min,
+        [&] {
+          encode(data, fixed);
+          input.assign(fixed.tensor.payload.begin(), fixed.tensor.payload.end());
+          compressor.compress(input, packed);
+        },
+        [&] {
+          compressor.expand(packed, bytes, expanded);
+          fixed.tensor.payload = expanded;
+          decode(data, fixed);
+          for (size_t i = 0; i < accumulated.size(); ++i) accumulated[i] += fixed.decoded[i];
+        });
+    alone = measure_throughput(
+        data.values, seconds_min, [&] { compressor.compress(input, packed); },
         [&] { compressor.expand(packed, bytes, expanded); });
   }
-  TrialRow row = row_of(data, compressor.name + "/" + quantized.name, "-", bytes, speed);
-  row.nmse = error_of(quantized.values, data.values);
-  return row;
+  rows.push_back(row_of(data, compressor.name + "/" + fixed.name, "-", bytes, whole));
+  rows.back().kernel = codec::instruction_set();
+  rows.back().nmse = error;
+  if (seconds_min <= 0.0) return;
+  rows.push_back(row_of(data, compressor.name + " alone/" + fixed.name, "-", bytes, alone));
+  rows.back().nmse = error;
 }
 
 #ifdef RUNNEL_BENCH_ZFP
@@ -232,21 +215,21 @@ std::vector<TrialRow> run_rival_trials(const NamedValues& data, const std::funct
                                        double seconds_min) {
   std::vector<TrialRow> rows;
   const std::vector<Compressor> available = compressors();
-  const CounterRng rng(kSeed);
-  const auto nearest = [](double value, size_t) { return std::nearbyint(value); };
-  const auto stochastic = [&](double value, size_t i) {
-    return std::floor(value + double{rng.uniform_at(static_cast<uint32_t>(i))});
+  struct Kind {
+    const char* name;
+    plan::CodecSpec spec;
   };
-  for (int kind = 0; kind < 3; ++kind) {
-    const char* name = kind == 0 ? "fp16" : kind == 1 ? "int8" : "nibbles";
-    const bool any = std::any_of(available.begin(), available.end(),
-                                 [&](const Compressor& c) { return wanted(c.name + "/" + name); });
-    if (!any) continue;
-    const Quantized quantized = kind == 0   ? to_halves(data.values)
-                                : kind == 1 ? to_levels(data.values, name, 127, nearest)
-                                            : to_levels(data.values, name, 7, stochastic);
+  for (const Kind& kind :
+       {Kind{"fp16", fixed_spec(plan::CodecId::kFp16, 1)}, Kind{"int8", fixed_spec(plan::CodecId::kQsgdInf, 127)},
+        Kind{"nibbles", fixed_spec(plan::CodecId::kQsgdInf, 7)}}) {
+    const auto count = static_cast<uint32_t>(data.values.size());
+    Fixed fixed{kind.name,
+                kind.spec,
+                Bytes(codec::encoded_bytes_max(kind.spec, count)),
+                {},
+                std::vector<float>(data.values.size())};
     for (const Compressor& compressor : available) {
-      if (wanted(compressor.name + "/" + name)) rows.push_back(run(data, quantized, compressor, seconds_min));
+      if (wanted(compressor.name + "/" + kind.name)) run(data, fixed, compressor, seconds_min, rows);
     }
   }
 #ifdef RUNNEL_BENCH_ZFP
