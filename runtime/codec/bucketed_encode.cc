@@ -325,7 +325,8 @@ Result<plan::EncodedTensor> encode_bucketed(const plan::CodecSpec& spec, std::sp
     take_if_shorter(Coder::kFixed, source.norms_bytes() + fixed_bytes(fixed_width(symbol_max), source.count()));
     if (rans_can) {
       const auto code_bytes = static_cast<uint64_t>(rans_bits(table, histogram.used()) / 8.0) + 1;
-      const size_t states_bytes = sizeof(uint32_t) * rans_states(source.count(), table.symbols);
+      // A state takes four bytes and holds about one byte of the code.
+      const size_t states_bytes = 3 * rans_states(source.count(), table.symbols);
       take_if_shorter(Coder::kRans, source.norms_bytes() + 2 + rans_table_bytes(table) + states_bytes + code_bytes);
     }
     take_if_shorter(Coder::kRaw, values.size_bytes());
