@@ -34,13 +34,19 @@ struct Options {
   bool quick = false;
   std::vector<size_t> counts;
   std::vector<std::string> schemes;
-  std::string data;
+  std::vector<std::string> data;
   std::vector<std::string> kernels = {"auto"};
   double seconds = 0.2;
   int seeds = 8;
 };
 
 constexpr size_t kSweepCountMax = 1U << 20;  // beyond it, one point a scheme and two seeds
+
+// True if `name` holds one of the parts, or there are none.
+bool wanted(const std::vector<std::string>& parts, const std::string& name) {
+  return parts.empty() || std::any_of(parts.begin(), parts.end(),
+                                      [&](const auto& part) { return name.find(part) != std::string::npos; });
+}
 
 // Vectors are made when their turn comes, so that only one is in memory.
 struct Source {
@@ -51,7 +57,7 @@ struct Source {
 std::vector<Source> sources_of(const Options& options) {
   std::vector<Source> sources;
   const auto add = [&](const std::string& name, std::function<NamedValues()> make) {
-    if (name.find(options.data) != std::string::npos) sources.push_back({name, std::move(make)});
+    if (wanted(options.data, name)) sources.push_back({name, std::move(make)});
   };
   for (const size_t count : options.counts) {
     for (const std::string& name : made_up_names()) {
@@ -77,12 +83,6 @@ void print_row(BenchRun& run, TrialRow row) {
   run.rows.push_back(std::move(row));
 }
 
-bool wanted(const Options& options, const std::string& scheme) {
-  return options.schemes.empty() || std::any_of(options.schemes.begin(), options.schemes.end(), [&](const auto& part) {
-           return scheme.find(part) != std::string::npos;
-         });
-}
-
 // What is not there is said once, not for each vector.
 void print_skipped(BenchRun& run, const std::string& line) {
   if (std::find(run.skipped.begin(), run.skipped.end(), line) != run.skipped.end()) return;
@@ -101,7 +101,7 @@ void run_vector(const Options& options, const NamedValues& data, BenchRun& run) 
       continue;
     }
     for (const SweepPoint& point : sweep()) {
-      if (!wanted(options, point.scheme) || (large && !point.large)) continue;
+      if (!wanted(options.schemes, point.scheme) || (large && !point.large)) continue;
       Skipped skipped;
       std::optional<TrialRow> row = run_trial(data, point, trial, skipped);
       if (row) {
@@ -110,12 +110,12 @@ void run_vector(const Options& options, const NamedValues& data, BenchRun& run) 
         print_skipped(run, skipped.reason);
       }
     }
-    if (wanted(options, "rotation alone")) {
+    if (wanted(options.schemes, "rotation alone")) {
       print_row(run, run_rotation_trial(data, options.seconds));
     }
   }
   codec::limit_instruction_set("auto");
-  const auto is_wanted = [&](const std::string& scheme) { return wanted(options, scheme); };
+  const auto is_wanted = [&](const std::string& scheme) { return wanted(options.schemes, scheme); };
   for (TrialRow& row : run_rival_trials(data, is_wanted, options.seconds)) print_row(run, std::move(row));
 }
 
@@ -147,7 +147,7 @@ int bench(Options options, const std::string& command) {
               run.memcpy_gbps);
   for (const std::string& rival : absent_rivals()) print_skipped(run, rival + " was not there when this was built");
   const std::vector<Source> sources = sources_of(options);
-  if (sources.empty()) throw std::runtime_error("no vector is called \"" + options.data + "\"");
+  if (sources.empty()) throw std::runtime_error("no vector has such a name");
   std::printf("%s\n", table_heading().c_str());
   for (const Source& source : sources) run_vector(options, source.make(), run);
   std::printf("\n%s\n", summary_text(run.rows).c_str());
@@ -176,7 +176,7 @@ int main(int argc, char** argv) {
   app.add_option("--count", options.counts, "coordinates of the made-up vectors; may be given again")
       ->check(CLI::Range(1U, 1U << 26));
   app.add_option("--scheme", options.schemes, "only schemes with this in their name; may be given again");
-  app.add_option("--data", options.data, "only vectors with this in their name");
+  app.add_option("--data", options.data, "only vectors with this in their name; may be given again");
   app.add_option("--kernel", options.kernels, "auto, reference, sse4, avx2, avx512, neon; may be given again")
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "of timing a row; 0 = bits and error only")
