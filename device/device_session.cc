@@ -144,7 +144,7 @@ void DeviceSession::carry_out(const Action& action, Instant now) {
 
 void DeviceSession::start_training(const StartTraining& request, Instant now) {
   if (dump_.enabled()) dump_.write("in", "Model", "rnlm", request.model);
-  if (const Failure bad = task_.start(request.plan, request.sequence, request.model); !bad.ok()) {
+  if (const Failure bad = task_.start(request.plan, request.sequence, request.model, request.carried); !bad.ok()) {
     engine_.handle_training_failed(now, bad);
     return;
   }
@@ -161,15 +161,15 @@ void DeviceSession::start_training(const StartTraining& request, Instant now) {
 }
 
 void DeviceSession::train_one_step(Instant now) {
-  Result<std::optional<std::vector<uint8_t>>> outcome = task_.step();
+  Result<std::optional<TrainedUpdate>> outcome = task_.step();
   if (!outcome) {
     engine_.handle_training_failed(now, outcome.failure());
     return;
   }
   if (!outcome->has_value()) return;
   log_line(LogLevel::kInfo, "round %u trained: loss %.4f, update of %zu bytes, %.2f bits a coordinate", engine_.round(),
-           static_cast<double>(task_.mean_loss()), (*outcome)->size(), task_.bits_per_coordinate());
-  if (dump_.enabled()) dump_.write("out", "Update", "rnlu", **outcome);
+           static_cast<double>(task_.mean_loss()), (*outcome)->message.size(), task_.bits_per_coordinate());
+  if (dump_.enabled()) dump_.write("out", "Update", "rnlu", (*outcome)->message);
   engine_.handle_training_done(now, task_.sequence(), std::move(**outcome));
 }
 

@@ -14,7 +14,7 @@ constexpr uint64_t kRoundingPart = 2;
 
 }  // namespace
 
-Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message) {
+Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message, Carried carried) {
   stop();
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(model_message, model));
@@ -36,6 +36,18 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   Result<train::Trainer> trainer = train::Trainer::create(model.spec, plan.training, arena);
   if (!trainer) return trainer.failure();
   RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
+  residual_.clear();
+  if (plan.codec.error_feedback) {
+    residual_ = std::move(carried.residual);
+    residual_.resize(layout->parameter_count, 0.0F);
+    if (!carried.returned.empty()) {
+      wire::Update returned;
+      std::vector<float> values(layout->parameter_count);
+      RUNNEL_TRY(wire::decode_update(carried.returned, returned));
+      RUNNEL_TRY(codec::decode_update(*layout, {returned.tensors.begin(), returned.tensors.size()}, values));
+      for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
+    }
+  }
   trainer_.emplace(std::move(trainer).value());
   memory_ = *memory;
   layout_ = *layout;
@@ -44,27 +56,33 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   return Error::kOk;
 }
 
-Result<std::optional<std::vector<uint8_t>>> TrainingTask::step() {
+Result<std::optional<TrainedUpdate>> TrainingTask::step() {
   RUNNEL_ASSERT(active());
   const Result<train::Progress> progress = trainer_->step();
   if (!progress) {
     stop();
     return progress.failure();
   }
-  if (*progress == train::Progress::kRunning) return std::optional<std::vector<uint8_t>>();
-  Result<std::vector<uint8_t>> update = encode();
+  if (*progress == train::Progress::kRunning) return std::optional<TrainedUpdate>();
+  Result<TrainedUpdate> update = encode();
   stop();
   if (!update) return update.failure();
   return std::optional(std::move(update).value());
 }
 
-Result<std::vector<uint8_t>> TrainingTask::encode() {
+Result<TrainedUpdate> TrainingTask::encode() {
+  TrainedUpdate trained;
+  std::span<const float> values = trainer_->update();
+  if (plan_.codec.error_feedback) {
+    // Residual memory (Seide et al. 2014, Stich et al. 2018): send C(update + residual), keep what C lost.
+    for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
+    values = residual_;
+  }
   std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(plan_.codec, layout_));
   std::vector<float> scratch(codec::encode_update_scratch_count(plan_.codec, layout_));
   wire::Update update;
-  const Result<size_t> used =
-      codec::encode_update(plan_.codec, layout_, trainer_->update(), derive_key(plan_.seed, kRoundingPart), payloads,
-                           update.tensors, scratch);
+  const Result<size_t> used = codec::encode_update(plan_.codec, layout_, values, derive_key(plan_.seed, kRoundingPart),
+                                                   payloads, update.tensors, scratch);
   if (!used) return used.failure();
   update.run = plan_.run;
   update.device = device_;
@@ -83,7 +101,14 @@ Result<std::vector<uint8_t>> TrainingTask::encode() {
   std::vector<uint8_t> memory(*used + wire::update_overhead_bytes_max(update.tensors.size()));
   const Result<ByteView> message = wire::build_update(update, memory);
   if (!message) return message.failure();
-  return std::vector<uint8_t>(message->begin(), message->end());
+  trained.message.assign(message->begin(), message->end());
+  if (plan_.codec.error_feedback) {
+    std::vector<float> received(layout_.parameter_count);
+    RUNNEL_TRY(codec::decode_update(layout_, {update.tensors.begin(), update.tensors.size()}, received));
+    trained.residual = std::move(residual_);
+    for (size_t i = 0; i < received.size(); ++i) trained.residual[i] -= received[i];
+  }
+  return trained;
 }
 
 }  // namespace runnel::device

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "device/engine/device_engine.h"
 #include "runtime/data/example_source.h"
 #include "runtime/plan/round_plan.h"
 #include "runtime/train/trainer.h"
@@ -22,15 +23,16 @@ class TrainingTask {
   TrainingTask(std::string device, const data::ExampleSource& examples, size_t arena_bytes_max)
       : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
 
-  // Begins. `model` is a Model message that decodes; it is copied from. Fails when the plan, the model, the data or the
-  // memory do not fit each other; nothing is then under way.
-  Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model);
+  // Begins. `model` is a Model message that decodes; it is copied from. With error feedback, what is carried is added
+  // to the update before it is compressed. Fails when the plan, the model, the data or the memory do not fit each
+  // other; nothing is then under way.
+  Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model, Carried carried = {});
   void stop() { trainer_.reset(); }
   bool active() const { return trainer_.has_value(); }
 
-  // One minibatch. The Update message when that was the last one; nullopt while there is more to do.
-  // On failure the training is over.
-  Result<std::optional<std::vector<uint8_t>>> step();
+  // One minibatch. The update when that was the last one; nullopt while there is more to do. On failure the training is
+  // over.
+  Result<std::optional<TrainedUpdate>> step();
 
   uint64_t sequence() const { return sequence_; }
   const train::MemoryPlan& memory() const { return memory_; }  // REQUIRES: a start() has succeeded
@@ -41,7 +43,7 @@ class TrainingTask {
   double bits_per_coordinate() const { return bits_per_coordinate_; }
 
  private:
-  Result<std::vector<uint8_t>> encode();
+  Result<TrainedUpdate> encode();
 
   const std::string device_;
   const data::ExampleSource& examples_;
@@ -51,6 +53,7 @@ class TrainingTask {
   train::MemoryPlan memory_;
   plan::ModelLayout layout_;
   plan::RoundPlan plan_;
+  std::vector<float> residual_;  // with error feedback, in the layout of the parameters
   uint64_t sequence_ = 0;
   float mean_loss_ = 0.0F;
   double bits_per_coordinate_ = 0.0;

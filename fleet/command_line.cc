@@ -6,14 +6,13 @@
 
 #include "fleet/fleet_error.h"
 #include "fleet/link_profiles.h"
+#include "runtime/plan/round_plan.h"
 
 namespace runnel::fleet {
 namespace {
 
 // Values that need more than a plain option before they are a RunConfig.
 struct Raw {
-  std::optional<uint32_t> bits;
-  std::optional<uint32_t> levels;
   std::vector<std::string> kill_device;
   std::optional<uint32_t> kill_coordinator;
 };
@@ -97,18 +96,27 @@ void add_training(Options& options, RunConfig& config) {
   options.add("--deadline", config.deadline_s, "seconds a round may take")->check(kNotNegative);
 }
 
-void add_codec(Options& options, CommandLine& line, Raw& raw) {
+std::vector<std::string> codec_names() {
+  std::vector<std::string> names;
+  for (uint8_t k = 0; k < plan::kCodecCount; ++k) names.emplace_back(plan::codec_name(static_cast<plan::CodecId>(k)));
+  return names;
+}
+
+void add_codec(Options& options, CommandLine& line) {
   RunConfig& config = line.config;
   options.group("Update");
   options.add("--codec", config.codec, "how an update is compressed")
-      ->check(CLI::IsMember({"qsgd", "fp32"}))
+      ->check(CLI::IsMember(codec_names()))
       ->capture_default_str();
-  CLI::Option* bits = options.add("--bits", raw.bits, "sign and level of one coordinate; 4 bits are 7 levels")
-                          ->check(CLI::Range(2, 16));
-  options.add("--levels", raw.levels, "positive levels")->check(CLI::Range(1, 32767))->excludes(bits);
-  options.add("--bucket", config.bucket, "coordinates that share a norm")
-      ->check(CLI::Range(8, 1 << 20))
-      ->capture_default_str();
+  CLI::Option* bits = options.add("--bits", config.bits, "bits of one coordinate; real for the entropy-coded schemes")
+                          ->check(CLI::Range(0.01, 16.0));
+  options.add("--levels", config.levels, "positive levels")->check(CLI::Range(1, 32767))->excludes(bits);
+  options.add("--bucket", config.bucket, "coordinates that share a norm")->check(CLI::Range(8, 1 << 20));
+  options.add("--step", config.step, "absolute step; 0 = found from the bits")->check(kNotNegative);
+  options.add("--keep-share", config.keep_share, "share of coordinates sent")->check(CLI::Range(0.0001, 1.0));
+  options.add("--coder", config.coder, "auto, elias, fixed, rans, model or raw");
+  options.flag("--rotate", config.rotate, "randomized Hadamard transform first");
+  options.flag("--error-feedback", config.error_feedback, "devices make up for what compression loses");
   options.add("--compare", line.compare_codec, "run again with this codec, everything else the same")
       ->check(CLI::IsMember({"fp32"}));
   options.flag("--insecure-plaintext", config.insecure_plaintext, "no encryption, no authentication");
@@ -118,8 +126,6 @@ void add_codec(Options& options, CommandLine& line, Raw& raw) {
 // Throws CLI::ValidationError.
 void complete(CommandLine& line, const Raw& raw) {
   RunConfig& config = line.config;
-  if (raw.bits) config.levels = (1U << (*raw.bits - 1)) - 1;
-  if (raw.levels) config.levels = *raw.levels;
   try {
     for (const std::string& each : raw.kill_device) config.faults.add_device_fault(each);
   } catch (const FleetError& error) {
@@ -161,7 +167,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   Options run_options(*run);
   add_fleet(run_options, run_line.config, raw);
   add_training(run_options, run_line.config);
-  add_codec(run_options, run_line, raw);
+  add_codec(run_options, run_line);
   add_places(run_options, run_line);
 
   CLI::App* demo = app.add_subcommand("demo", "Eight devices on thin links, 4 bits against 32, in under three minutes");

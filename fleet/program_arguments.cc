@@ -50,9 +50,15 @@ Arguments init_arguments(const RunConfig& config, const std::string& state_folde
                       std::to_string(config.seed),
                       "--codec",
                       config.codec};
-  if (config.codec == "qsgd") {
-    add(result, "--levels", std::to_string(config.levels));
-    add(result, "--bucket", std::to_string(config.bucket));
+  if (config.codec != "fp32") {
+    add(result, "--bits", config.bits);
+    add(result, "--levels", config.levels);
+    add(result, "--bucket", config.bucket);
+    add(result, "--step", config.step);
+    add(result, "--keep", config.keep_share);
+    if (config.coder) add(result, "--coder", *config.coder);
+    if (config.rotate) result.emplace_back("--rotate");
+    if (config.error_feedback) result.emplace_back("--error-feedback");
   }
   add(result, "--epochs", config.epochs);
   add(result, "--steps", config.steps);

@@ -48,9 +48,15 @@ struct RunConfig {
   std::optional<double> deadline_s;
 
   // The update.
-  std::string codec = "qsgd";
-  uint32_t levels = 7;  // 2^(bits - 1) - 1
-  uint32_t bucket = 128;
+  std::string codec = "dithered";
+  std::optional<double> bits;      // a coordinate; what the coordinator makes of it depends on the codec
+  std::optional<uint32_t> levels;  // positive levels, instead of bits
+  std::optional<uint32_t> bucket;  // coordinates that share a norm
+  std::optional<double> step;
+  std::optional<double> keep_share;  // share of coordinates sent
+  std::optional<std::string> coder;
+  bool rotate = false;
+  bool error_feedback = false;
 
   // Where things are and go.
   std::string bin_folder;   // of the two programs; empty: next to this one

@@ -53,9 +53,14 @@ ordered_json config_json(const RunConfig& config) {
   result["over_selection"] = maybe(config.over_selection);
   result["deadline"] = maybe(config.deadline_s);
   result["codec"] = config.codec;
-  const bool quantized = config.codec == "qsgd";
-  result["levels"] = quantized ? ordered_json(config.levels) : ordered_json(nullptr);
-  result["bucket"] = quantized ? ordered_json(config.bucket) : ordered_json(nullptr);
+  const bool quantized = config.codec != "fp32";
+  result["bits"] = quantized ? maybe(config.bits) : ordered_json(nullptr);
+  result["levels"] = quantized ? maybe(config.levels) : ordered_json(nullptr);
+  result["bucket"] = quantized ? maybe(config.bucket) : ordered_json(nullptr);
+  result["step"] = quantized ? maybe(config.step) : ordered_json(nullptr);
+  result["keep_share"] = quantized ? maybe(config.keep_share) : ordered_json(nullptr);
+  result["rotate"] = quantized && config.rotate;
+  result["error_feedback"] = quantized && config.error_feedback;
   result["secure"] = !config.insecure_plaintext;
   result["kill_device"] = config.faults.device_texts();
   result["kill_coordinator"] = maybe(config.faults.coordinator_round());

@@ -1,14 +1,25 @@
 #include "fleet/run_record.h"
 
-#include <bit>
+#include <string>
 
 namespace runnel::fleet {
 
 std::string codec_label(const RunConfig& config) {
-  if (config.codec != "qsgd") return config.codec;
-  const uint32_t bits = static_cast<uint32_t>(std::bit_width(config.levels)) + 1;
-  if (config.levels == (1U << (bits - 1)) - 1) return "qsgd, " + std::to_string(bits) + " bits";
-  return "qsgd, " + std::to_string(config.levels) + " levels";
+  std::string label = config.codec;
+  if (config.codec == "fp32") return label;
+  const auto number = [](double value) {
+    std::string text = std::to_string(value);
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.back() == '.') text.pop_back();
+    return text;
+  };
+  if (config.bits) label += ", " + number(*config.bits) + (*config.bits == 1.0 ? " bit" : " bits");
+  if (config.levels) label += ", " + std::to_string(*config.levels) + " levels";
+  if (config.step && *config.step > 0.0) label += ", step " + number(*config.step);
+  if (config.rotate) label += ", rotated";
+  if (config.error_feedback) label += ", error feedback";
+  if (config.keep_share) label += ", " + number(100.0 * *config.keep_share) + " % sent";
+  return label;
 }
 
 }  // namespace runnel::fleet

@@ -135,6 +135,7 @@ void describe(const StateFolder& folder, const InitOptions& options, const Fleet
       << "  model  " << model.spec.name.view() << ", " << model.layout.parameter_count << " parameters (model.toml)\n"
       << "  plan   " << plan.rounds << " rounds, " << plan::codec_name(plan.codec.codec);
   if (plan.codec.codec == plan::CodecId::kQsgd) out << " with " << plan.codec.levels << " levels";
+  if (plan::has_step(plan.codec.codec) && plan.codec.step == 0.0F) out << " at " << plan.codec.bits << " bits a number";
   out << " (plan.toml)\n"
       << "  keys   ca.key signs devices and is the fleet's secret: keep a copy somewhere safe\n"
       << "Next:\n"
@@ -167,11 +168,18 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
   if (given.bits && given.levels)
     return fail(Error::kInvalidArgument, "--bits and --levels say the same: give one of them");
   if (given.bits) {
-    if (plan.codec.codec != plan::CodecId::kQsgd) return fail(Error::kInvalidArgument, "--bits is for --codec qsgd");
-    Result<uint32_t> levels = levels_of_bits(*given.bits);
-    if (!levels) return Failure(levels.failure()).prefix("--bits");
-    plan.codec.levels = *levels;
+    if (Failure bad = plan::set_bits(plan.codec, *given.bits); !bad.ok()) return bad.prefix("--bits");
+    if (!given.step) plan.codec.step = 0.0F;
   }
+  if (given.coder) {
+    Result<plan::Coder> coder = coder_from_name(*given.coder);
+    if (!coder) return Failure(coder.failure()).prefix("--coder");
+    plan.codec.coder = *coder;
+  }
+  override_with(given.step, plan.codec.step);
+  override_with(given.keep, plan.codec.keep);
+  plan.codec.rotate = plan.codec.rotate || given.rotate;
+  plan.codec.error_feedback = plan.codec.error_feedback || given.error_feedback;
   override_with(given.levels, plan.codec.levels);
   override_with(given.bucket, plan.codec.bucket);
   return Error::kOk;
@@ -236,11 +244,23 @@ CLI::App* add_init_command(CLI::App& app, InitOptions& options) {
   command->add_option("--weight-decay", plan.weight_decay, "0 = none")->group("Training");
   command->add_option("--proximal-mu", plan.proximal_mu, "FedProx's pull towards the round's model; 0 = FedAvg")
       ->group("Training");
-  command->add_option("--codec", plan.codec, "qsgd or fp32")->group("Compression");
-  CLI::Option* bits = command->add_option("--bits", plan.bits, "Bits a number, 2..16: levels = 2^(bits-1) - 1");
+  std::string codecs = "How an update is compressed:";
+  for (uint8_t k = 0; k < plan::kCodecCount; ++k) {
+    codecs += std::string(" ") + plan::codec_name(static_cast<plan::CodecId>(k));
+  }
+  command->add_option("--codec", plan.codec, codecs)->group("Compression");
+  CLI::Option* bits =
+      command->add_option("--bits", plan.bits,
+                          "Bits a number: 2..16 for schemes with levels, any real number for dithered, deadzone, eden");
   bits->group("Compression");
   command->add_option("--levels", plan.levels, "Levels above zero, 1..32767")->excludes(bits)->group("Compression");
   command->add_option("--bucket", plan.bucket, "Numbers that share one norm")->group("Compression");
+  command->add_option("--step", plan.step, "Absolute step; 0 = found from the bits")->group("Compression");
+  command->add_option("--keep", plan.keep, "Share of the numbers that are sent")->group("Compression");
+  command->add_option("--coder", plan.coder, "auto, elias, fixed, rans, model or raw")->group("Compression");
+  command->add_flag("--rotate", plan.rotate, "Randomized Hadamard transform first")->group("Compression");
+  command->add_flag("--error-feedback", plan.error_feedback, "Devices make up for what compression loses")
+      ->group("Compression");
   return command;
 }
 

@@ -22,7 +22,11 @@ struct PlanOverrides {
   std::optional<uint64_t> seed;
   std::optional<double> over_selection, deadline_seconds;
   std::optional<std::string> codec;
-  std::optional<uint32_t> bits, levels, bucket;
+  std::optional<std::string> coder;
+  std::optional<uint32_t> levels, bucket;
+  std::optional<double> bits;
+  std::optional<float> step, keep;
+  bool rotate = false, error_feedback = false;
   std::optional<uint32_t> local_epochs, local_steps, batch_size;
   std::optional<float> learning_rate, momentum, weight_decay, proximal_mu;
 };

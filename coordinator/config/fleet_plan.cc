@@ -53,15 +53,22 @@ Failure read_codec(TomlTable& table, plan::CodecSpec& codec) {
   codec.codec = *known;
   RUNNEL_TRY(table.read("levels", codec.levels));
   if (table.has("bits")) {
-    uint32_t bits = 0;
+    double bits = 0.0;
     RUNNEL_TRY(table.read("bits", bits));
     if (table.has("levels")) return table.at("bits", Error::kMalformed, "stands next to levels: one of them only");
-    Result<uint32_t> levels = levels_of_bits(bits);
-    if (!levels) return table.at("bits", levels.error(), levels.failure().text());
-    codec.levels = *levels;
+    if (Failure bad = plan::set_bits(codec, bits); !bad.ok()) return table.at("bits", bad.error(), bad.text());
   }
   RUNNEL_TRY(table.read("bucket", codec.bucket));
   RUNNEL_TRY(table.read("exact_coordinates_max", codec.exact_coordinates_max));
+  RUNNEL_TRY(table.read("step", codec.step));
+  RUNNEL_TRY(table.read("rotate", codec.rotate));
+  RUNNEL_TRY(table.read("error_feedback", codec.error_feedback));
+  RUNNEL_TRY(table.read("keep", codec.keep));
+  std::string coder = plan::coder_name(codec.coder);
+  RUNNEL_TRY(table.read("coder", coder));
+  Result<plan::Coder> known_coder = coder_from_name(coder);
+  if (!known_coder) return table.at("coder", known_coder.error(), known_coder.failure().text());
+  codec.coder = *known_coder;
   RUNNEL_TRY(table.refuse_unread());
   return table.locate(check(codec));
 }
@@ -73,12 +80,21 @@ Result<plan::CodecId> codec_from_name(std::string_view name) {
     const auto codec = static_cast<plan::CodecId>(number);
     if (name == plan::codec_name(codec)) return codec;
   }
-  return fail(Error::kUnknownName, "must be fp32 or qsgd, not '%.*s'", static_cast<int>(name.size()), name.data());
+  std::string known;
+  for (uint8_t number = 0; number < plan::kCodecCount; ++number) {
+    known += (number == 0 ? "" : ", ") + std::string(plan::codec_name(static_cast<plan::CodecId>(number)));
+  }
+  return fail(Error::kUnknownName, "must be one of %s, not '%.*s'", known.c_str(), static_cast<int>(name.size()),
+              name.data());
 }
 
-Result<uint32_t> levels_of_bits(uint32_t bits) {
-  if (bits >= 2 && bits <= 16) return (1U << (bits - 1)) - 1;
-  return fail(Error::kOutOfRange, "must be 2..16, not %u", bits);
+Result<plan::Coder> coder_from_name(std::string_view name) {
+  for (uint8_t number = 0; number < plan::kCoderCount; ++number) {
+    const auto coder = static_cast<plan::Coder>(number);
+    if (name == plan::coder_name(coder)) return coder;
+  }
+  return fail(Error::kUnknownName, "must be auto, elias, fixed, rans, model or raw, not '%.*s'",
+              static_cast<int>(name.size()), name.data());
 }
 
 Failure check(const FleetPlan& plan) {
@@ -139,11 +155,22 @@ std::string fleet_plan_toml(const FleetPlan& plan) {
   line("local_steps", std::to_string(plan.training.local_steps), "steps a round instead of epochs; 0 = epochs");
 
   text += "\n[codec]                         # how updates are compressed\n";
-  line("name", host::toml_quoted(plan::codec_name(plan.codec.codec)), "qsgd, or fp32 = not at all");
-  line("levels", std::to_string(plan.codec.levels), "with b bits a number, 2^(b-1) - 1; `bits = b` says the same");
-  line("bucket", std::to_string(plan.codec.bucket), "numbers that share one norm");
-  line("exact_coordinates_max", std::to_string(plan.codec.exact_coordinates_max),
-       "tensors up to this size are sent exactly");
+  const plan::CodecSpec& codec = plan.codec;
+  line("name", host::toml_quoted(plan::codec_name(codec.codec)), "docs/quantization.md says which for what");
+  if (plan::has_step(codec.codec) || codec.codec == plan::CodecId::kEden) {
+    line("bits", toml_float(double{codec.bits}),
+         "a coordinate; while step is 0 each device finds the step that gives it");
+  } else {
+    line("levels", std::to_string(codec.levels), "with b bits a number, 2^(b-1) - 1; `bits = b` says the same");
+  }
+  line("step", toml_float(double{codec.step}), "of the schemes with one absolute step; 0 = found from bits");
+  line("bucket", std::to_string(codec.bucket), "numbers that share one norm, in the schemes with norms");
+  line("exact_coordinates_max", std::to_string(codec.exact_coordinates_max),
+       "tensors up to this size are sent exactly, unless one step serves all");
+  line("rotate", codec.rotate ? "true" : "false", "two rounds of the randomized Hadamard transform first");
+  line("error_feedback", codec.error_feedback ? "true" : "false", "a device makes up later for what compression loses");
+  line("keep", toml_float(double{codec.keep}), "share of the numbers that are sent, drawn from the seed");
+  line("coder", host::toml_quoted(plan::coder_name(codec.coder)), "auto = whichever makes the update shortest");
   return text;
 }
 

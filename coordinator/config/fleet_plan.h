@@ -31,9 +31,8 @@ Result<FleetPlan> parse_fleet_plan(const std::string& toml);
 
 // The codec that plan::codec_name calls so; kUnknownName.
 Result<plan::CodecId> codec_from_name(std::string_view name);
-
-// The positive levels that fit a sign and `bits` - 1 more bits: 2^(bits-1) - 1. kOutOfRange unless 2 <= bits <= 16.
-Result<uint32_t> levels_of_bits(uint32_t bits);
+// The same for plan::coder_name.
+Result<plan::Coder> coder_from_name(std::string_view name);
 
 // The same plan as a commented file.
 std::string fleet_plan_toml(const FleetPlan& plan);

@@ -175,7 +175,7 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
            static_cast<unsigned long long>(options_.model_bytes_max));
     return;
   }
-  if (training_ != Training::kIdle || !unsaved_update_.empty()) {
+  if (training_ != Training::kIdle || !unsaved_update_.message.empty()) {
     notice(Kind::kPlan, "round %u given up for round %u", plan_.has_value() ? plan_->plan.round : 0, plan.round);
     stop_training();
   }
@@ -246,7 +246,7 @@ void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
     ++updates_acknowledged_;
     notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator",
            static_cast<unsigned long long>(ack.sequence), outbox_.newest()->round);
-    settle_update(now);
+    settle_update(now, true);
     return;
   }
   if (ack.received_bytes > outbox_.newest()->total_bytes) {
@@ -291,7 +291,7 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
   notice(Kind::kUpdateRefused, "update %llu of round %u was refused: %s: %.*s",
          static_cast<unsigned long long>(refusal.sequence), outbox_.newest()->round, wire::reason_name(refusal.reason),
          static_cast<int>(detail.size()), detail.data());
-  settle_update(now);
+  settle_update(now, false);
 }
 
 void DeviceEngine::on(Instant, const wire::Ping& ping) {
@@ -323,11 +323,11 @@ void DeviceEngine::finish_if_settled() {
 void DeviceEngine::stop_training() {
   if (training_ == Training::kRunning) stop_training_wanted_ = true;
   training_ = Training::kIdle;
-  unsaved_update_.clear();
+  unsaved_update_ = {};
   timers_.stop(Timer::kStore);
 }
 
-void DeviceEngine::handle_training_done(Instant now, uint64_t sequence, std::vector<uint8_t> update) {
+void DeviceEngine::handle_training_done(Instant now, uint64_t sequence, TrainedUpdate update) {
   if (training_ != Training::kRunning || sequence != training_sequence_) return;
   training_ = Training::kIdle;
   unsaved_update_ = std::move(update);
@@ -342,11 +342,13 @@ void DeviceEngine::handle_training_failed(Instant, const Failure& why) {
 }
 
 void DeviceEngine::store_update(Instant now) {
-  if (unsaved_update_.empty() || !plan_.has_value()) return;
+  if (unsaved_update_.message.empty() || !plan_.has_value()) return;
   const plan::RoundPlan& plan = plan_->plan;
   const bool replaces = outbox_.pending();
   const uint32_t replaced_round = replaces ? outbox_.newest()->round : 0;
-  if (const Failure bad = outbox_.store(plan.run, plan.round, training_sequence_, unsaved_update_); !bad.ok()) {
+  if (const Failure bad =
+          outbox_.store(plan.run, plan.round, training_sequence_, unsaved_update_.message, unsaved_update_.residual);
+      !bad.ok()) {
     // Kept in memory and tried again: a full disk costs nothing as long as the power holds.
     notice(Kind::kStorage, "the update of round %u could not be stored (%s), trying again in %lld ms", plan.round,
            bad.text(), static_cast<long long>(to_ms(options_.store_retry_after)));
@@ -354,7 +356,7 @@ void DeviceEngine::store_update(Instant now) {
     return;
   }
   notice(Kind::kUpdateStored, "update %llu of round %u stored, %zu bytes",
-         static_cast<unsigned long long>(training_sequence_), plan.round, unsaved_update_.size());
+         static_cast<unsigned long long>(training_sequence_), plan.round, unsaved_update_.message.size());
   if (replaces)
     notice(Kind::kUpdateRefused, "the update of round %u was replaced before the coordinator had it", replaced_round);
   unsaved_update_ = {};
@@ -366,11 +368,18 @@ void DeviceEngine::store_update(Instant now) {
   if (link_ == Link::kUp) expect_reply(now);
 }
 
-void DeviceEngine::settle_update(Instant now) {
+// `taken`: the coordinator has it; else it is refused for good, and with error feedback the next update makes up for
+// it.
+void DeviceEngine::settle_update(Instant now, bool taken) {
   upload_ = Upload::kIdle;
   upload_resumes_ = false;
   upload_high_bytes_ = 0;
-  if (const Failure bad = outbox_.settle(); !bad.ok()) {
+  const bool keep = !taken && outbox_.newest()->residual_slot != 0;
+  if (keep) {
+    notice(Kind::kUpdateRefused, "update %llu is kept: the next one makes up for it",
+           static_cast<unsigned long long>(outbox_.newest()->sequence));
+  }
+  if (const Failure bad = keep ? outbox_.give_back() : outbox_.settle(); !bad.ok()) {
     // Still marked as pending on disk. Offering it again is harmless: the coordinator knows that it has it.
     notice(Kind::kStorage, "the outbox could not be cleared: %s", bad.text());
     timers_.set(Timer::kOffer, now + options_.store_retry_after);
@@ -406,9 +415,30 @@ std::optional<Action> DeviceEngine::poll_action(Instant now) {
   }
   if (training_ == Training::kAsked) {
     training_ = Training::kRunning;
-    return Action(StartTraining{plan_->plan, training_sequence_, model_.bytes()});
+    return Action(training_request());
   }
   return poll_frame(now);
+}
+
+StartTraining DeviceEngine::training_request() {
+  StartTraining request{plan_->plan, training_sequence_, model_.bytes(), {}};
+  if (!plan_->plan.codec.error_feedback) return request;
+  if (outbox_.pending()) {
+    // Its round is over, for a new one is planned: it would be refused. Its content goes into the next update instead,
+    // and so it must not be offered any more.
+    upload_ = Upload::kIdle;
+    upload_resumes_ = false;
+    upload_high_bytes_ = 0;
+    if (const Failure bad = outbox_.give_back(); !bad.ok())
+      notice(Kind::kStorage, "the update of round %u is lost: %s", outbox_.newest()->round, bad.text());
+  }
+  Result<Carried> carried = outbox_.carried(plan_->plan.run);
+  if (carried) {
+    request.carried = std::move(carried).value();
+  } else {
+    notice(Kind::kStorage, "what earlier updates lost cannot be read, and is lost: %s", carried.failure().text());
+  }
+  return request;
 }
 
 std::optional<Action> DeviceEngine::poll_frame(Instant now) {
@@ -464,7 +494,7 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
       return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, chunk});
     }
   }
-  if (plan_.has_value() && training_ == Training::kIdle && unsaved_update_.empty() && !model_.complete() &&
+  if (plan_.has_value() && training_ == Training::kIdle && unsaved_update_.message.empty() && !model_.complete() &&
       model_requested_bytes_ < model_.total_bytes() &&
       model_requested_bytes_ - model_.received_bytes() <= options_.model_window_bytes / 2) {
     const uint64_t offset = model_requested_bytes_;

@@ -59,6 +59,12 @@ struct StartTraining {
   plan::RoundPlan plan;
   uint64_t sequence = 0;  // of the update to come
   ByteView model;         // a Model message that decodes; valid until StopTraining or the training is handled
+  Carried carried;        // with error feedback, what the update has to make up for
+};
+// What training gives.
+struct TrainedUpdate {
+  std::vector<uint8_t> message;  // an Update message
+  std::vector<float> residual;   // with error feedback, what it lost
 };
 struct StopTraining {};
 using Action = std::variant<Connect, Disconnect, SendFrame, StartTraining, StopTraining>;
@@ -89,7 +95,7 @@ class DeviceEngine {
   void handle_link_down(Instant now, const char* why);
   void handle_frame(Instant now, ByteView bytes);
   // The Update message for the training asked for last; it is ignored if the training was stopped meanwhile.
-  void handle_training_done(Instant now, uint64_t sequence, std::vector<uint8_t> update);
+  void handle_training_done(Instant now, uint64_t sequence, TrainedUpdate update);
   // Training cannot be done (the model does not fit the memory or the data); the round is left to the others.
   void handle_training_failed(Instant now, const Failure& why);
   void handle_timeout(Instant now);
@@ -126,7 +132,8 @@ class DeviceEngine {
   void begin_upload();
   void begin_plan(Instant now);
   void store_update(Instant now);
-  void settle_update(Instant now);
+  void settle_update(Instant now, bool taken);
+  StartTraining training_request();
   void stop_training();
   void finish_if_settled();
   void drop_link(Instant now, const char* why);
@@ -172,7 +179,7 @@ class DeviceEngine {
   uint64_t model_requested_bytes_ = 0;  // up to where it was asked for
   Training training_ = Training::kIdle;
   uint64_t training_sequence_ = 0;
-  std::vector<uint8_t> unsaved_update_;  // trained, but the disk has not taken it yet
+  TrainedUpdate unsaved_update_;  // trained, but the disk has not taken it yet
 
   Upload upload_ = Upload::kIdle;
   bool upload_resumes_ = false;  // the coordinator may hold a part: ask before sending

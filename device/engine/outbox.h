@@ -1,12 +1,19 @@
 // The device's durable memory of what it owes the coordinator: the newest update, until it is acknowledged.
 //
 // One journal record holds a header and the Update message. Acknowledging replaces it by a header alone, so the
-// sequence number never goes back and a trained round is never trained again, whatever the power does. Memory: none of
-// its own beyond the header. Trust: what the journal's checksums vouch for.
+// sequence number never goes back and a trained round is never trained again, whatever the power does.
+//
+// With error feedback there is also the residual: what the update lost in compression. It lies in a record of its own,
+// one of two, and the header says which: written first, it counts from the moment that the header names it, so that
+// update and residual change together. An update that was refused for good is given back instead of forgotten: it
+// stays, to be added to the next one. Memory: none of its own beyond the header. Trust: what the journal's checksums
+// vouch for.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "runtime/base/result.h"
 #include "runtime/journal/journal.h"
@@ -18,9 +25,18 @@ struct OutboxEntry {
   uint64_t sequence = 0;
   uint64_t run = 0;
   uint32_t round = 0;
-  uint32_t checksum = 0;     // CRC-32C of the Update message
-  uint64_t total_bytes = 0;  // of the Update message; 0 once settled
-  bool pending = false;      // neither acknowledged nor refused yet
+  uint32_t checksum = 0;        // CRC-32C of the Update message
+  uint64_t total_bytes = 0;     // of the Update message; 0 once settled
+  bool pending = false;         // neither acknowledged nor refused yet
+  bool given_back = false;      // refused, and kept to be added to the next update
+  uint32_t residual_slot = 0;   // 1 or 2; 0 = no residual
+  uint32_t residual_count = 0;  // coordinates
+};
+
+// What the next update has to make up for.
+struct Carried {
+  std::vector<float> residual;    // empty = none
+  std::vector<uint8_t> returned;  // an Update message that the coordinator did not take; empty = none
 };
 
 class Outbox {
@@ -38,15 +54,22 @@ class Outbox {
     return newest_.has_value() && newest_->run == run && newest_->round >= round;
   }
 
-  // Stores an update durably; a pending older one is replaced. On failure nothing changed (kStorageFull, kIo).
-  // REQUIRES: sequence >= next_sequence().
-  Failure store(uint64_t run, uint32_t round, uint64_t sequence, ByteView update);
+  // Stores an update durably, with what it lost (empty without error feedback); an older one is replaced. On failure
+  // nothing changed (kStorageFull, kLimit, kIo). REQUIRES: sequence >= next_sequence().
+  Failure store(uint64_t run, uint32_t round, uint64_t sequence, ByteView update, std::span<const float> residual = {});
+
+  // The residual and the update given back, if they are of this run. kCorrupt, kIo.
+  Result<Carried> carried(uint64_t run) const;
 
   // Bytes of the pending update. REQUIRES: pending().
   Failure read(uint64_t offset, MutableByteView bytes) const;
 
-  // Acknowledged or refused for good: forgets its bytes, durably. REQUIRES: pending().
+  // Acknowledged, or refused for good without error feedback: forgets its bytes, durably. REQUIRES: pending().
   Failure settle();
+
+  // Refused for good, or overtaken by its round: no longer pending, but kept for carried(), durably. REQUIRES:
+  // pending().
+  Failure give_back();
 
  private:
   explicit Outbox(journal::Journal& journal) : journal_(&journal) {}

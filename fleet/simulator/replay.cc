@@ -27,14 +27,14 @@ Failure add_again(const ReplayInputs& inputs, const coordinator::LedgerEntry& en
   plan.codec = inputs.plan.codec;
   device::TrainingTask task(entry.device, *inputs.examples[static_cast<size_t>(found - inputs.names.begin())], 0);
   RUNNEL_TRY(task.start(plan, entry.sequence, model));
-  std::optional<std::vector<uint8_t>> blob;
-  while (!blob.has_value()) {
-    Result<std::optional<std::vector<uint8_t>>> step = task.step();
+  std::optional<device::TrainedUpdate> trained;
+  while (!trained.has_value()) {
+    Result<std::optional<device::TrainedUpdate>> step = task.step();
     if (!step) return step.failure();
-    blob = std::move(step).value();
+    trained = std::move(step).value();
   }
   wire::Update update;
-  RUNNEL_TRY(wire::decode_update(*blob, update));
+  RUNNEL_TRY(wire::decode_update(trained->message, update));
   std::vector<float> values(inputs.layout.parameter_count);
   RUNNEL_TRY(codec::decode_update(inputs.layout, {update.tensors.begin(), update.tensors.size()}, values));
   return sums.add(values, update.sample_count);

@@ -213,16 +213,17 @@ void World::break_connection(SimulatedDevice& device, const char* why) {
 
 void World::train(SimulatedDevice& device, const device::StartTraining& request) {
   const uint64_t training = ++device.training;
-  if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model); !bad.ok()) {
+  if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model, request.carried);
+      !bad.ok()) {
     violation(device.name + " cannot train: " + bad.text());
     return;
   }
   after(between(options_.faults.training_min, options_.faults.training_max), [this, &device, training] {
     if (device.process == nullptr || device.training != training) return;
     device::TrainingTask& task = *device.process->task;
-    std::optional<std::vector<uint8_t>> update;
+    std::optional<device::TrainedUpdate> update;
     while (!update.has_value()) {
-      Result<std::optional<std::vector<uint8_t>>> step = task.step();
+      Result<std::optional<device::TrainedUpdate>> step = task.step();
       if (!step) {
         violation(device.name + " failed in training: " + step.failure().text());
         return;

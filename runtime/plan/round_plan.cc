@@ -1,5 +1,6 @@
 #include "runtime/plan/round_plan.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace runnel::plan {
@@ -31,6 +32,27 @@ const char* coder_name(Coder coder) {
   static constexpr const char* kNames[kCoderCount] = {"auto", "elias", "fixed", "rans", "model", "raw"};
   const auto index = static_cast<uint8_t>(coder);
   return index < kCoderCount ? kNames[index] : "unknown";
+}
+
+Failure set_bits(CodecSpec& codec, double bits) {
+  const CodecId id = codec.codec;
+  const bool exponential = id == CodecId::kNuqsgd || id == CodecId::kNuqsgdInf;
+  if (id == CodecId::kQsgd || id == CodecId::kQsgdInf || exponential) {
+    const int bits_max = exponential ? 6 : 16;
+    if (!(bits >= 2.0 && bits <= bits_max) || bits != std::floor(bits)) {
+      return fail(Error::kOutOfRange, "bits of %s must be a whole number of 2..%d, not %g", codec_name(id), bits_max,
+                  bits);
+    }
+    const uint32_t symbols = (1U << (static_cast<uint32_t>(bits) - 1)) - 1;
+    // Of n nonzero magnitudes, exponential levels 2^-s .. 1 are s + 1.
+    codec.levels = exponential ? std::max(1U, symbols - 1) : symbols;
+    return Error::kOk;
+  }
+  if (id != CodecId::kEden && !has_step(id)) {
+    return fail(Error::kInvalidArgument, "the width of %s is fixed", codec_name(id));
+  }
+  codec.bits = static_cast<float>(bits);
+  return check(codec);
 }
 
 Failure check(const CodecSpec& codec) {

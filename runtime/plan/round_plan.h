@@ -51,7 +51,7 @@ constexpr bool has_step(CodecId codec) {
 }
 
 struct CodecSpec {
-  CodecId codec = CodecId::kQsgd;
+  CodecId codec = CodecId::kDithered;
   uint32_t levels = 7;  // s, positive levels of qsgd, qsgd_inf (1..32767; with b bits, 2^(b-1) - 1) and nuqsgd (1..30)
   uint32_t bucket = 128;                 // coordinates that share one norm, in the schemes with norms; 8..1048576
   uint32_t exact_coordinates_max = 128;  // a tensor of at most this many is sent as fp32, unless one step serves all
@@ -85,6 +85,11 @@ struct RoundPlan {
   TrainingSpec training;
   CodecSpec codec;
 };
+
+// Sets what `bits` a coordinate means for the codec: whole bits of sign and level for the schemes with levels (2..16;
+// up to 6 for exponential levels), eden's width, or what a step of 0 aims at. kInvalidArgument for a codec whose width
+// is fixed.
+Failure set_bits(CodecSpec& codec, double bits);
 
 // Error::kOk, or which field is out of its range.
 Failure check(const CodecSpec& codec);

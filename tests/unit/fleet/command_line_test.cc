@@ -66,8 +66,8 @@ TEST(CommandLine, ReadsARun) {
                                  "1/255"});
   EXPECT_EQ(line.command, CommandLine::Command::kRun);
   EXPECT_EQ(line.config.devices, 5U);
-  EXPECT_EQ(line.config.levels, 31U);  // 2^5 - 1
-  EXPECT_EQ(line.config.bucket, 64U);
+  EXPECT_EQ(line.config.bits.value(), 6.0);
+  EXPECT_EQ(line.config.bucket.value(), 64U);
   EXPECT_EQ(line.config.seed, 42U);
   EXPECT_EQ(line.config.steps.value(), 20U);
   EXPECT_FALSE(line.config.epochs.has_value());
@@ -85,7 +85,7 @@ TEST(CommandLine, TheDemonstrationComparesAndReports) {
   EXPECT_EQ(line.command, CommandLine::Command::kDemo);
   EXPECT_EQ(line.config.devices, 8U);
   EXPECT_EQ(line.config.model, "sensor-cnn");
-  EXPECT_EQ(line.config.levels, 7U);  // 4 bits
+  EXPECT_EQ(line.config.codec, "dithered");
   EXPECT_EQ(line.config.profile, "thin");
   EXPECT_EQ(line.compare_codec, "fp32");
   EXPECT_FALSE(line.report_path.empty());
@@ -94,7 +94,7 @@ TEST(CommandLine, TheDemonstrationComparesAndReports) {
 TEST(CommandLine, ExplainsWhatIsWrong) {
   EXPECT_THAT(complaint({}), HasSubstr("subcommand is required"));
   EXPECT_THAT(complaint({"run", "--devices", "0"}), HasSubstr("--devices"));
-  EXPECT_THAT(complaint({"run", "--bits", "1"}), HasSubstr("--bits"));
+  EXPECT_THAT(complaint({"run", "--bits", "0"}), HasSubstr("--bits"));
   EXPECT_THAT(complaint({"run", "--bits", "4", "--levels", "7"}), HasSubstr("excludes"));
   EXPECT_THAT(complaint({"run", "--codec", "zip"}), HasSubstr("zip"));
   EXPECT_THAT(complaint({"run", "--profile", "warp"}), HasSubstr("warp"));

@@ -26,6 +26,9 @@ TEST(ProgramArguments, InitPassesOnOnlyWhatIsGiven) {
   config.rounds = 5;
   config.steps = 20;
   config.learning_rate = 0.1;
+  config.codec = "qsgd";
+  config.levels = 7;
+  config.bucket = 128;
   EXPECT_THAT(init_arguments(config, "/w/c"),
               ElementsAre("init", "--state", "/w/c", "--model", "sensor-cnn", "--rounds", "5", "--seed", "1", "--codec",
                           "qsgd", "--levels", "7", "--bucket", "128", "--steps", "20", "--learning-rate", "0.1"));

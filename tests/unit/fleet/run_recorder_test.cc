@@ -98,13 +98,20 @@ TEST(RunRecorder, AFloodOfWarningsIsCounted) {
   EXPECT_EQ(recorder.record().warnings.back(), "and 6 more");
 }
 
-TEST(CodecLabel, SaysBitsWhereLevelsFillThem) {
+TEST(CodecLabel, SaysWhatWasAskedFor) {
   RunConfig config;
-  EXPECT_EQ(codec_label(config), "qsgd, 4 bits");
-  config.levels = 1;
-  EXPECT_EQ(codec_label(config), "qsgd, 2 bits");
+  EXPECT_EQ(codec_label(config), "dithered");
+  config.bits = 1.0;
+  EXPECT_EQ(codec_label(config), "dithered, 1 bit");
+  config.bits = 0.25;
+  config.rotate = true;
+  EXPECT_EQ(codec_label(config), "dithered, 0.25 bits, rotated");
+  config.codec = "qsgd";
+  config.bits.reset();
+  config.rotate = false;
   config.levels = 10;
-  EXPECT_EQ(codec_label(config), "qsgd, 10 levels");
+  config.error_feedback = true;
+  EXPECT_EQ(codec_label(config), "qsgd, 10 levels, error feedback");
   config.codec = "fp32";
   EXPECT_EQ(codec_label(config), "fp32");
 }
