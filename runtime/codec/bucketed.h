@@ -53,6 +53,9 @@ Failure accumulate_bucketed(const plan::EncodedTensor& tensor, float weight, std
 
 // The header of a bucketed tensor: its levels, bucket and bits belong together.
 Failure check_bucketed_header(const plan::EncodedTensor& tensor);
+// The payload begins with as many norms as there are buckets, all finite, not negative and at most the scale.
+// REQUIRES: a header that was checked.
+Failure check_bucket_norms(const plan::EncodedTensor& tensor);
 
 constexpr uint32_t bucket_count(uint32_t count, uint32_t bucket) {
   return static_cast<uint32_t>((uint64_t{count} + bucket - 1) / bucket);

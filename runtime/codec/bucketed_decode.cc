@@ -6,8 +6,12 @@
 #include "runtime/codec/bucketed.h"
 #include "runtime/codec/elias_bucket.h"
 #include "runtime/codec/fixed_width.h"
+#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/quantizer.h"
 #include "runtime/codec/rans.h"
+#ifdef RUNNEL_FAST_KERNELS
+#include "runtime/codec/accumulate_fast.h"
+#endif
 
 namespace runnel::codec {
 namespace {
@@ -50,6 +54,13 @@ struct Store {
   void put(uint32_t first, uint32_t count, Value&& value) const {
     for (uint32_t i = 0; i < count; ++i) values[first + i] = value(i);
   }
+  // Bytes below 16, and what they stand for.
+  void put_table(uint32_t first, std::span<const uint8_t> bytes, const std::array<float, kTableSymbols>& table) const {
+#ifdef RUNNEL_FAST_KERNELS
+    if (!use_reference()) return look_up_bytes_fast(bytes.data(), table.data(), values.subspan(first, bytes.size()));
+#endif
+    for (size_t i = 0; i < bytes.size(); ++i) values[first + i] = table[bytes[i]];
+  }
 };
 
 struct Add {
@@ -63,42 +74,51 @@ struct Add {
   void put(uint32_t first, uint32_t count, Value&& value) const {
     for (uint32_t i = 0; i < count; ++i) acc[first + i] += weight * value(i);
   }
+  void put_table(uint32_t first, std::span<const uint8_t> bytes, std::array<float, kTableSymbols> table) const {
+    for (float& value : table) value *= weight;
+#ifdef RUNNEL_FAST_KERNELS
+    if (!use_reference()) return add_bytes_fast(bytes.data(), table.data(), acc.subspan(first, bytes.size()));
+#endif
+    for (size_t i = 0; i < bytes.size(); ++i) acc[first + i] += table[bytes[i]];
+  }
 };
-
-Failure check_norms(const plan::EncodedTensor& tensor, uint32_t buckets) {
-  const uint64_t norms_bytes = uint64_t{buckets} * sizeof(float);
-  if (tensor.payload.size() < norms_bytes) {
-    return fail(Error::kTruncated, "payload is %zu bytes, but %u norms take %llu", tensor.payload.size(), buckets,
-                static_cast<unsigned long long>(norms_bytes));
-  }
-  for (uint32_t b = 0; b < buckets; ++b) {
-    const auto norm = load_le<float>(tensor.payload.data() + size_t{b} * sizeof(float));
-    if (valid_norm(norm) && norm <= tensor.scale) continue;
-    return fail(std::isfinite(norm) ? Error::kOutOfRange : Error::kNotFinite, "bucket %u: norm %g is not 0..%g", b,
-                static_cast<double>(norm), static_cast<double>(tensor.scale));
-  }
-  return Error::kOk;
-}
 
 Failure wrong_size(size_t bytes, uint64_t expected) {
   return fail(bytes < expected ? Error::kTruncated : Error::kMalformed, "payload is %zu bytes, not %llu", bytes,
               static_cast<unsigned long long>(expected));
 }
 
-// The symbols of one bucket's part, through a table of the values where one is worth while.
-template <typename Symbol, typename Sink>
-void put_symbols(const Frame& frame, float norm, uint32_t first, std::span<const Symbol> symbols, int32_t lowest,
-                 int32_t highest, const Sink& sink) {
+// The values of symbols lowest .. highest of one bucket, in order.
+using ValueTable = std::array<float, kTableSymbols>;
+ValueTable table_of(const Frame& frame, float norm, int32_t lowest, int32_t highest) {
   const LevelValues level_values(frame.quantizer, norm);
+  ValueTable table{};
+  for (int32_t q = lowest; q <= highest; ++q) table[static_cast<size_t>(q - lowest)] = level_values(q);
+  return table;
+}
+
+// Symbols of one bucket as they are, or as bytes counted from the lowest; through a table where one is worth while.
+template <typename Sink>
+void put_symbols(const Frame& frame, float norm, uint32_t first, std::span<const int16_t> symbols, const Sink& sink) {
+  const auto most = static_cast<int32_t>(frame.quantizer.symbol_max());
   const auto count = static_cast<uint32_t>(symbols.size());
-  constexpr int32_t kOffset = sizeof(Symbol) == 1 ? 0 : 1;  // bytes count from the lowest symbol already
-  if (static_cast<size_t>(highest - lowest) < kTableSymbols && count > kTableSymbols) {
-    std::array<float, kTableSymbols> table{};
-    for (int32_t q = lowest; q <= highest; ++q) table[static_cast<size_t>(q - lowest)] = level_values(q);
-    sink.put(first, count, [&](uint32_t i) { return table[static_cast<size_t>(symbols[i] - kOffset * lowest)]; });
-    return;
+  if (2 * static_cast<size_t>(most) < kTableSymbols && count > kTableSymbols) {
+    const ValueTable table = table_of(frame, norm, -most, most);
+    return sink.put(first, count, [&](uint32_t i) { return table[static_cast<size_t>(symbols[i] + most)]; });
   }
-  sink.put(first, count, [&](uint32_t i) { return level_values(symbols[i] + (1 - kOffset) * lowest); });
+  const LevelValues level_values(frame.quantizer, norm);
+  sink.put(first, count, [&](uint32_t i) { return level_values(symbols[i]); });
+}
+
+template <typename Sink>
+void put_bytes(const Frame& frame, float norm, uint32_t first, std::span<const uint8_t> bytes, int32_t lowest,
+               int32_t highest, const Sink& sink) {
+  const auto count = static_cast<uint32_t>(bytes.size());
+  if (static_cast<size_t>(highest - lowest) < kTableSymbols && count > kTableSymbols) {
+    return sink.put_table(first, bytes, table_of(frame, norm, lowest, highest));
+  }
+  const LevelValues level_values(frame.quantizer, norm);
+  sink.put(first, count, [&](uint32_t i) { return level_values(bytes[i] + lowest); });
 }
 
 // A payload's last byte may have bits that nothing uses; they must be zero.
@@ -161,7 +181,6 @@ Failure take_fixed(const Frame& frame, const Sink& sink) {
   const uint64_t expected = fixed_bytes(width, frame.tensor.count);
   if (frame.codes.size() != expected) return wrong_size(frame.codes.size(), expected);
   std::array<int16_t, kChunk> buffer;
-  const auto highest = static_cast<int32_t>(symbol_max);
   for (uint32_t chunk = 0; chunk < frame.chunks(); ++chunk) {
     const uint32_t begin = chunk * kChunk;
     const uint32_t end = frame.chunk_end(chunk);
@@ -175,7 +194,7 @@ Failure take_fixed(const Frame& frame, const Sink& sink) {
     bool dirty = false;
     frame.for_each_part(begin, end, [&](float norm, uint32_t first, uint32_t count) {
       const std::span<const int16_t> part(symbols.data() + (first - begin), count);
-      if (norm > 0.0F) return put_symbols(frame, norm, first, part, -highest, highest, sink);
+      if (norm > 0.0F) return put_symbols(frame, norm, first, part, sink);
       dirty = dirty || std::any_of(part.begin(), part.end(), [](int16_t q) { return q != 0; });
       sink.zeros(first, count);
     });
@@ -219,7 +238,7 @@ Failure take_rans(const Frame& frame, const Sink& sink) {
     uint32_t used = 0;
     frame.for_each_part(begin, end, [&](float norm, uint32_t first, uint32_t count) {
       if (norm == 0.0F) return sink.zeros(first, count);
-      put_symbols(frame, norm, first, std::span<const uint8_t>(buffer.data() + used, count), lowest, highest, sink);
+      put_bytes(frame, norm, first, std::span<const uint8_t>(buffer.data() + used, count), lowest, highest, sink);
       used += count;
     });
   }
@@ -251,7 +270,7 @@ Failure take_any(const plan::EncodedTensor& tensor, const Sink& sink) {
   RUNNEL_TRY(check_bucketed_header(tensor));
   if (tensor.coder == plan::Coder::kRaw) return take_raw(tensor, sink);
   const uint32_t buckets = bucket_count(tensor.count, tensor.bucket);
-  RUNNEL_TRY(check_norms(tensor, buckets));
+  RUNNEL_TRY(check_bucket_norms(tensor));
   const Frame frame = {tensor, quantizer_of(tensor.codec, tensor.levels), buckets,
                        tensor.payload.subspan(size_t{buckets} * sizeof(float))};
   switch (tensor.coder) {
@@ -285,6 +304,22 @@ Failure check_bucketed_header(const plan::EncodedTensor& tensor) {
   const uint32_t width = fixed_width(quantizer.symbol_max());
   if (tensor.bits == width) return Error::kOk;
   return fail(Error::kMalformed, "%u levels take %u bits, not %u", tensor.levels, width, unsigned{tensor.bits});
+}
+
+Failure check_bucket_norms(const plan::EncodedTensor& tensor) {
+  const uint32_t buckets = bucket_count(tensor.count, tensor.bucket);
+  const uint64_t norms_bytes = uint64_t{buckets} * sizeof(float);
+  if (tensor.payload.size() < norms_bytes) {
+    return fail(Error::kTruncated, "payload is %zu bytes, but %u norms take %llu", tensor.payload.size(), buckets,
+                static_cast<unsigned long long>(norms_bytes));
+  }
+  for (uint32_t b = 0; b < buckets; ++b) {
+    const auto norm = load_le<float>(tensor.payload.data() + size_t{b} * sizeof(float));
+    if (valid_norm(norm) && norm <= tensor.scale) continue;
+    return fail(std::isfinite(norm) ? Error::kOutOfRange : Error::kNotFinite, "bucket %u: norm %g is not 0..%g", b,
+                static_cast<double>(norm), static_cast<double>(tensor.scale));
+  }
+  return Error::kOk;
 }
 
 Failure decode_bucketed(const plan::EncodedTensor& tensor, std::span<float> values) {

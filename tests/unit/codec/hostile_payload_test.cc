@@ -119,6 +119,63 @@ TEST(HostilePayload, RandomBytes) {
   EXPECT_GT(refused, 100);
 }
 
+// All bucketed schemes with all their coders, and half precision.
+std::vector<Sample> coded_samples() {
+  std::vector<Sample> all;
+  for (uint8_t codec = 1; codec <= 5; ++codec) {
+    for (const plan::Coder coder : {plan::Coder::kFixed, plan::Coder::kRans, plan::Coder::kRaw}) {
+      for (const uint32_t levels : {2U, 7U, 25U}) {
+        plan::CodecSpec spec = qsgd_spec(levels, 64);
+        spec.codec = static_cast<plan::CodecId>(codec);
+        spec.coder = coder;
+        std::vector<float> values = gauss_vector(200, codec);
+        for (size_t i = 64; i < 128; ++i) values[i] = 0.0F;
+        all.push_back({std::string(plan::codec_name(spec.codec)) + " " + plan::coder_name(coder), spec, values});
+      }
+    }
+  }
+  plan::CodecSpec half = qsgd_spec(7, 64);
+  half.codec = plan::CodecId::kFp16;
+  all.push_back({"fp16", half, gauss_vector(50, 1)});
+  return all;
+}
+
+TEST(HostilePayload, NoDamageToAnyCoderGetsThroughUnbounded) {
+  Rng rng(12);
+  for (const Sample& sample : coded_samples()) {
+    SCOPED_TRACE(sample.name);
+    const Encoded encoded = encode(sample.spec, sample.values, 7);
+    ASSERT_TRUE(encoded.failure.ok()) << encoded.failure.text();
+    const std::vector<uint8_t> payload(encoded.tensor.payload.begin(), encoded.tensor.payload.end());
+    const size_t count = sample.values.size();
+    EXPECT_EQ(decode_is_total(encoded.tensor, payload, count), Error::kOk);
+    for (size_t bytes = 0; bytes < payload.size(); ++bytes) {
+      const std::vector<uint8_t> head(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(bytes));
+      const Error error = decode_is_total(encoded.tensor, head, count);
+      EXPECT_TRUE(error == Error::kTruncated || error == Error::kMalformed) << bytes << " bytes";
+    }
+    std::vector<uint8_t> longer = payload;
+    longer.push_back(0);
+    EXPECT_EQ(decode_is_total(encoded.tensor, longer, count), Error::kMalformed);
+    for (size_t bit = 0; bit < payload.size() * 8; ++bit) {
+      std::vector<uint8_t> damaged = payload;
+      damaged[bit / 8] = static_cast<uint8_t>(damaged[bit / 8] ^ (1U << bit % 8));
+      (void)decode_is_total(encoded.tensor, damaged, count);
+    }
+    for (int round = 0; round < 300; ++round) {
+      std::vector<uint8_t> damaged = payload;
+      const size_t first = rng.below(2) == 0 ? 16 : 0;  // the norms stay, or do not
+      for (size_t i = std::min(first, damaged.size()); i < damaged.size(); ++i) {
+        damaged[i] = static_cast<uint8_t>(rng.next_u64());
+      }
+      (void)decode_is_total(encoded.tensor, damaged, count);
+      plan::EncodedTensor other = encoded.tensor;
+      other.coder = static_cast<plan::Coder>(rng.below(plan::kCoderCount + 1));
+      (void)decode_is_total(other, damaged, count);
+    }
+  }
+}
+
 plan::EncodedTensor valid_header() {
   plan::EncodedTensor tensor;
   tensor.codec = plan::CodecId::kQsgd;
