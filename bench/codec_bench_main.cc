@@ -101,7 +101,7 @@ void run_vector(const Options& options, const NamedValues& data, BenchRun& run) 
       continue;
     }
     for (const SweepPoint& point : sweep()) {
-      if (!wanted(options.schemes, point.scheme) || (large && !point.large)) continue;
+      if (!wanted(options.schemes, point.scheme) || (large && !point.typical)) continue;
       Skipped skipped;
       std::optional<TrialRow> row = run_trial(data, point, trial, skipped);
       if (row) {
@@ -109,6 +109,9 @@ void run_vector(const Options& options, const NamedValues& data, BenchRun& run) 
       } else {
         print_skipped(run, skipped.reason);
       }
+    }
+    if (!large && wanted(options.schemes, "64 x qsgd_inf/fixed")) {
+      if (std::optional<TrialRow> row = run_round_trial(data, options.seconds)) print_row(run, std::move(*row));
     }
     if (wanted(options.schemes, "rotation alone")) {
       print_row(run, run_rotation_trial(data, options.seconds));

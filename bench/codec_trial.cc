@@ -5,6 +5,7 @@
 
 #include "bench/stopwatch.h"
 #include "runtime/base/rng.h"
+#include "runtime/codec/accumulate.h"
 #include "runtime/codec/instruction_set.h"
 #include "runtime/codec/rotation.h"
 #include "runtime/codec/scheme.h"
@@ -47,7 +48,7 @@ void add_level_schemes(std::vector<SweepPoint>& points) {
     }
   }
   for (const CodecId codec : {CodecId::kNuqsgd, CodecId::kNuqsgdInf}) {
-    for (const uint32_t levels : {2U, 6U, 14U}) {
+    for (const uint32_t levels : {1U, 2U, 3U, 4U, 6U, 14U}) {
       plan::CodecSpec spec = spec_of(codec);
       spec.levels = levels;
       points.push_back({plan::codec_name(codec), "s=" + std::to_string(levels), spec, levels == 6});
@@ -128,7 +129,7 @@ const std::vector<SweepPoint>& sweep() {
     for (const float bits : {0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F}) {
       plan::CodecSpec spec = spec_of(CodecId::kEden);
       spec.bits = bits;
-      made.push_back({"eden", text("bits=%g", double{bits}), spec, bits == 1.0F || bits == 4.0F});
+      made.push_back({"eden", text("bits=%g", double{bits}), spec, bits == 4.0F});
     }
     add_stepped_schemes(made);
     return made;
@@ -185,6 +186,7 @@ std::optional<TrialRow> run_trial(const NamedValues& data, const SweepPoint& poi
   row.parameter = point.parameter;
   row.kernel = codec::instruction_set();
   row.coordinates = values.size();
+  row.typical = point.typical;
   row.bits_per_coordinate = 8.0 * bytes / seeds / static_cast<double>(count);
   row.nmse = error / seeds;
   if (options.seeds > 1) {
@@ -195,17 +197,52 @@ std::optional<TrialRow> run_trial(const NamedValues& data, const SweepPoint& poi
         codec::predict_bytes(spec, values, derive_key(kSeed, 0), scratch) / (payload_bytes / seeds);
   }
   if (options.seconds_min > 0.0) {
-    plan::EncodedTensor tensor;
+    plan::EncodedTensor tensor = *first;
     std::vector<float> accumulated(values.size());
+    std::vector<float> decoding(codec::accumulate_scratch_count(tensor));
     const Throughput speed = measure_throughput(
         values, options.seconds_min,
         [&] { tensor = *codec::encode_tensor(spec, data.name, values, kSeed, payload, scratch); },
-        [&] {
-          RUNNEL_ASSERT(codec::decode_tensor(data.name, tensor, decoded).ok());
-          for (size_t i = 0; i < decoded.size(); ++i) accumulated[i] += decoded[i];
-        });
+        [&] { RUNNEL_ASSERT(codec::accumulate_tensor(data.name, tensor, 0.5F, accumulated, decoding).ok()); });
     row.encode_gbps = speed.encode_gbps;
     row.decode_accumulate_gbps = speed.decode_gbps;
+    row.memcpy_gbps = speed.memcpy_gbps;
+  }
+  return row;
+}
+
+std::optional<TrialRow> run_round_trial(const NamedValues& data, double seconds_min) {
+  constexpr size_t kUpdates = 64;
+  plan::CodecSpec spec = spec_of(CodecId::kQsgdInf);
+  spec.coder = Coder::kFixed;
+  spec.levels = 7;
+  const size_t bytes_max = codec::encoded_bytes_max(spec, static_cast<uint32_t>(data.values.size()));
+  std::vector<uint8_t> memory(kUpdates * bytes_max);
+  std::vector<plan::EncodedTensor> tensors;
+  for (size_t k = 0; k < kUpdates; ++k) {
+    const Result<plan::EncodedTensor> tensor = codec::encode_tensor(
+        spec, data.name, data.values, derive_key(kSeed, k), MutableByteView(memory).subspan(k * bytes_max, bytes_max));
+    if (!tensor) return std::nullopt;
+    tensors.push_back(*tensor);
+  }
+  std::vector<float> accumulated(data.values.size());
+  const std::vector<float> weights(kUpdates, 1.0F / kUpdates);
+  if (!codec::accumulate_fixed(tensors, weights, accumulated).ok()) return std::nullopt;
+  TrialRow row;
+  row.data = data.name;
+  row.scheme = "64 x qsgd_inf/fixed";
+  row.parameter = "s=7";
+  row.kernel = codec::instruction_set();
+  row.coordinates = data.values.size();
+  row.bits_per_coordinate = 8.0 * static_cast<double>(tensors[0].payload.size() + header_bytes(tensors[0])) /
+                            static_cast<double>(data.values.size());
+  row.nmse = relative_error(accumulated, data.values);
+  if (seconds_min > 0.0) {
+    const auto none = [] {};
+    const Throughput speed = measure_throughput(data.values, seconds_min, none, [&] {
+      RUNNEL_ASSERT(codec::accumulate_fixed(tensors, weights, accumulated).ok());
+    });
+    row.decode_accumulate_gbps = kUpdates * speed.decode_gbps;
     row.memcpy_gbps = speed.memcpy_gbps;
   }
   return row;

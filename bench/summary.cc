@@ -19,12 +19,26 @@ constexpr double kGapBits[] = {1.0, 2.0, 3.0, 4.0};
   text += line;
 }
 
+// A number of a table, or that there is none.
+std::string cell(const char* format, double value) {
+  if (!std::isfinite(value)) return "-";
+  char line[32];
+  std::snprintf(line, sizeof line, format, value);
+  return line;
+}
+
 bool same_curve(const TrialRow& a, const TrialRow& b) {
   return a.data == b.data && a.coordinates == b.coordinates && a.scheme == b.scheme && a.kernel == b.kernel;
 }
 
 bool same_data(const TrialRow& a, const TrialRow& b) {
   return a.data == b.data && a.coordinates == b.coordinates;
+}
+
+// The typical point of a curve, or the one in its middle.
+TrialRow typical_of(std::span<const TrialRow> points) {
+  const auto typical = std::find_if(points.begin(), points.end(), [](const TrialRow& point) { return point.typical; });
+  return typical != points.end() ? *typical : points[points.size() / 2];
 }
 
 // One row of each vector.
@@ -71,18 +85,18 @@ void append_gaps(std::string& text, std::span<const TrialRow> rows) {
 }
 
 void append_speeds(std::string& text, std::span<const TrialRow> rows) {
-  text += "\nGigabytes of float32 a second on one core, and as a share of memcpy; each scheme's median point:\n";
+  text += "\nGigabytes of float32 a second on one core, and as a share of memcpy; each scheme at a typical point:\n";
   for (const TrialRow& vector : vectors_of(rows)) {
     append(text, "\n%s, %zu coordinates\n%-20s %-9s %8s %8s %8s %8s\n", vector.data.c_str(), vector.coordinates,
            "scheme", "kernel", "encode", "/memcpy", "decode+", "/memcpy");
     for (const TrialRow& curve : curves(rows)) {
       if (!same_data(curve, vector)) continue;
       const std::vector<TrialRow> points = curve_of(rows, curve);
-      const TrialRow& row = points[points.size() / 2];
-      if (!std::isfinite(row.encode_gbps)) continue;
-      append(text, "%-20s %-9s %8.3f %8.3f %8.3f %8.3f\n", row.scheme.c_str(), row.kernel.c_str(), row.encode_gbps,
-             row.encode_gbps / row.memcpy_gbps, row.decode_accumulate_gbps,
-             row.decode_accumulate_gbps / row.memcpy_gbps);
+      const TrialRow row = typical_of(points);
+      if (!std::isfinite(row.decode_accumulate_gbps)) continue;
+      append(text, "%-20s %-9s %8s %8s %8.3f %8.3f\n", row.scheme.c_str(), row.kernel.c_str(),
+             cell("%.3f", row.encode_gbps).c_str(), cell("%.3f", row.encode_gbps / row.memcpy_gbps).c_str(),
+             row.decode_accumulate_gbps, row.decode_accumulate_gbps / row.memcpy_gbps);
     }
   }
 }
@@ -130,11 +144,15 @@ void append_speed_table(std::string& text, std::span<const TrialRow> rows, const
   append(text, "**%s**, %zu coordinates:\n\n", vector.data.c_str(), vector.coordinates);
   text += "| scheme | point | kernel | bits | NMSE | encode GB/s | of memcpy | decode and add GB/s | of memcpy |\n";
   text += "|---|---|---|---|---|---|---|---|---|\n";
-  for (const TrialRow& row : rows) {
-    if (!same_data(row, vector) || !std::isfinite(row.encode_gbps)) continue;
-    append(text, "| %s | %s | %s | %.3f | %.3g | %.2f | %.2f | %.2f | %.2f |\n", row.scheme.c_str(),
-           row.parameter.c_str(), row.kernel.c_str(), row.bits_per_coordinate, row.nmse, row.encode_gbps,
-           row.encode_gbps / row.memcpy_gbps, row.decode_accumulate_gbps, row.decode_accumulate_gbps / row.memcpy_gbps);
+  for (const TrialRow& curve : curves(rows)) {
+    if (!same_data(curve, vector)) continue;
+    const std::vector<TrialRow> points = curve_of(rows, curve);
+    const TrialRow row = typical_of(points);
+    if (!std::isfinite(row.decode_accumulate_gbps)) continue;
+    append(text, "| %s | %s | %s | %.3f | %.3g | %s | %s | %.2f | %.2f |\n", row.scheme.c_str(), row.parameter.c_str(),
+           row.kernel.c_str(), row.bits_per_coordinate, row.nmse, cell("%.2f", row.encode_gbps).c_str(),
+           cell("%.2f", row.encode_gbps / row.memcpy_gbps).c_str(), row.decode_accumulate_gbps,
+           row.decode_accumulate_gbps / row.memcpy_gbps);
   }
   text += "\n";
 }

@@ -32,7 +32,8 @@ std::optional<Interpolated> nmse_at(std::span<const TrialRow> curve, double bits
 std::string summary_text(std::span<const TrialRow> rows);
 
 // The same as Markdown tables, for a document: NMSE at 0.5, 1, 2, 3 and 4 bits of each scheme for each vector (with *
-// where it is biased), then bits, error and speed of the points that were also measured on the largest vector.
+// where it is biased), then bits, error and speed of each scheme at a typical point for the largest
+// vector.
 std::string summary_markdown(std::span<const TrialRow> rows);
 
 }  // namespace runnel::bench

@@ -27,6 +27,8 @@ struct TrialRow {
   double memcpy_gbps = kNotMeasured;            // of as many bytes, measured in between
   double predicted_over_actual = kNotMeasured;  // the rate model's bytes over the payload's
 
+  bool typical = false;  // the point of its scheme that a short table shows
+
   // Off the unbiased line by more than chance would.
   bool biased() const { return std::isfinite(relative_bias) && relative_bias > 0.05 * nmse; }
 };
