@@ -56,8 +56,9 @@ float step_of_prepared(const Scheme& scheme, plan::CodecSpec spec, std::span<con
   float largest = 0.0F;
   for (const float value : values) largest = std::max(largest, std::abs(value));
   if (largest == 0.0F) return 1.0F;
-  // Steps are 2^(k/32). At the coarsest every value rounds to zero with a margin; 22 octaves below it symbols end.
-  const int coarsest = 32 * std::min(95, std::ilogb(largest) + 4);
+  // Steps are 2^(k/32). At the coarsest next to no value is anything but zero, dither or not; where the finest is,
+  // symbols end.
+  const int coarsest = 32 * std::min(95, std::ilogb(largest) + 12);
   const int finest = 32 * std::max(-95, std::ilogb(largest) - 18);
   // Square roots are exact everywhere, what the C library makes of exp2 is not.
   const auto step_at = [](int k) {

@@ -40,8 +40,7 @@ Failure set_bits(CodecSpec& codec, double bits) {
   if (id == CodecId::kQsgd || id == CodecId::kQsgdInf || exponential) {
     const int bits_max = exponential ? 6 : 16;
     if (!(bits >= 2.0 && bits <= bits_max) || bits != std::floor(bits)) {
-      return fail(Error::kOutOfRange, "bits of %s must be a whole number of 2..%d, not %g", codec_name(id), bits_max,
-                  bits);
+      return fail(Error::kOutOfRange, "must be a whole number of 2..%d for %s, not %g", bits_max, codec_name(id), bits);
     }
     const uint32_t symbols = (1U << (static_cast<uint32_t>(bits) - 1)) - 1;
     // Of n nonzero magnitudes, exponential levels 2^-s .. 1 are s + 1.
@@ -49,10 +48,15 @@ Failure set_bits(CodecSpec& codec, double bits) {
     return Error::kOk;
   }
   if (id != CodecId::kEden && !has_step(id)) {
-    return fail(Error::kInvalidArgument, "the width of %s is fixed", codec_name(id));
+    return fail(Error::kInvalidArgument, "cannot be chosen for %s", codec_name(id));
+  }
+  const double bits_min = id == CodecId::kEden ? 0.1 : 0.01;
+  const double bits_max = id == CodecId::kEden ? 4.0 : 16.0;
+  if (!(bits >= bits_min && bits <= bits_max)) {
+    return fail(Error::kOutOfRange, "must be %g..%g for %s, not %g", bits_min, bits_max, codec_name(id), bits);
   }
   codec.bits = static_cast<float>(bits);
-  return check(codec);
+  return Error::kOk;
 }
 
 Failure check(const CodecSpec& codec) {

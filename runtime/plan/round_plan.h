@@ -57,7 +57,7 @@ struct CodecSpec {
   uint32_t exact_coordinates_max = 128;  // a tensor of at most this many is sent as fp32, unless one step serves all
   Coder coder = Coder::kAuto;
   float step = 0.0F;            // Delta of the schemes with a step, in the update's unit; 0 = found from `bits`
-  float bits = 2.0F;            // a coordinate: eden's width (0.1..4), and what a step of 0 aims at (0.01..16)
+  float bits = 1.0F;            // a coordinate: eden's width (0.1..4), and what a step of 0 aims at (0.01..16)
   bool rotate = false;          // two rounds of the randomized Hadamard transform first
   bool error_feedback = false;  // the device adds what earlier updates lost, and keeps what this one loses
   float keep = 1.0F;            // share of coordinates sent, drawn from the seed; (0, 1]. The rest counts as zero.
@@ -87,8 +87,8 @@ struct RoundPlan {
 };
 
 // Sets what `bits` a coordinate means for the codec: whole bits of sign and level for the schemes with levels (2..16;
-// up to 6 for exponential levels), eden's width, or what a step of 0 aims at. kInvalidArgument for a codec whose width
-// is fixed.
+// up to 6 for exponential levels), eden's width, or what a step of 0 aims at. kOutOfRange; kInvalidArgument for a codec
+// whose width is fixed. The texts begin at the range: the caller names the key.
 Failure set_bits(CodecSpec& codec, double bits);
 
 // Error::kOk, or which field is out of its range.

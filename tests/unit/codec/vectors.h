@@ -73,7 +73,8 @@ struct Encoded {
 inline Encoded encode(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
   Encoded encoded;
   encoded.buffer.resize(encoded_bytes_max(spec, static_cast<uint32_t>(values.size())));
-  Result<plan::EncodedTensor> result = encode_tensor(spec, "tensor", values, seed, encoded.buffer);
+  std::vector<float> scratch(encode_scratch_count(spec, static_cast<uint32_t>(values.size())));
+  Result<plan::EncodedTensor> result = encode_tensor(spec, "tensor", values, seed, encoded.buffer, scratch);
   if (result.ok()) {
     encoded.tensor = *result;
   } else {

@@ -151,14 +151,17 @@ TEST_F(CommandsTest, InitFindsWrongWordsBeforeItTouchesTheDisk) {
   expect_error(failure_with([](InitOptions& o) { o.fleet_name = "my fleet"; }), Error::kInvalidArgument, "--name");
   expect_error(failure_with([](InitOptions& o) { o.plan.rounds = 0; }), Error::kOutOfRange, "rounds");
   expect_error(failure_with([](InitOptions& o) { o.plan.codec = "zip"; }), Error::kUnknownName, "--codec");
-  expect_error(failure_with([](InitOptions& o) { o.plan.bits = 1; }), Error::kOutOfRange, "--bits");
-  expect_error(failure_with([](InitOptions& o) { o.plan.bits = o.plan.levels = 4; }), Error::kInvalidArgument,
-               "--levels");
+  expect_error(failure_with([](InitOptions& o) { o.plan.bits = 0; }), Error::kOutOfRange, "--bits");
+  expect_error(failure_with([](InitOptions& o) {
+                 o.plan.bits = 4;
+                 o.plan.levels = 4;
+               }),
+               Error::kInvalidArgument, "--levels");
   expect_error(failure_with([](InitOptions& o) {
                  o.plan.codec = "fp32";
                  o.plan.bits = 4;
                }),
-               Error::kInvalidArgument, "--bits is for");
+               Error::kInvalidArgument, "--bits: cannot be chosen for fp32");
   write_text(folder_.file("bad.toml"), "name = \"m\"\ninput = [4]\nclasses = 2\nsize = 3\n");
   expect_error(failure_with([this](InitOptions& o) { o.model = folder_.file("bad.toml"); }), Error::kUnknownName,
                "bad.toml: line 4: unknown key size");

@@ -54,7 +54,7 @@ class Engine : public testing::Test {
   static wire::Hello hello(std::string_view device) {
     wire::Hello message;
     message.device = device;
-    EXPECT_TRUE(message.codecs.push_back(static_cast<uint8_t>(plan::CodecId::kQsgd)));
+    EXPECT_TRUE(message.codecs.push_back(static_cast<uint8_t>(plan::CodecId::kDithered)));
     return message;
   }
 
@@ -95,7 +95,7 @@ TEST_F(Engine, ADeviceWithoutThePlannedCodecIsRefused) {
   wire::Hello poor = hello("pump");
   poor.codecs.clear();
   send(poor);
-  expect_refusal(wire::Reason::kCodec, "qsgd");
+  expect_refusal(wire::Reason::kCodec, "dithered");
 }
 
 TEST_F(Engine, FramesBeforeHelloAreDroppedAndCounted) {

@@ -16,8 +16,9 @@ TEST(FleetPlanTest, AnEmptyFileIsTheDefaultPlan) {
   ASSERT_TRUE(plan.ok()) << plan.failure().text();
   EXPECT_EQ(plan->rounds, 20U);
   EXPECT_EQ(plan->seed, 1U);
-  EXPECT_EQ(plan->codec.codec, plan::CodecId::kQsgd);
-  EXPECT_EQ(plan->codec.levels, 7U);
+  EXPECT_EQ(plan->codec.codec, plan::CodecId::kDithered);
+  EXPECT_EQ(plan->codec.bits, 1.0F);
+  EXPECT_EQ(plan->codec.step, 0.0F);
 }
 
 TEST(FleetPlanTest, ReadsEveryKey) {
@@ -65,9 +66,33 @@ exact_coordinates_max = 0
 }
 
 TEST(FleetPlanTest, BitsAreLevels) {
-  EXPECT_EQ(parse_fleet_plan("[codec]\nbits = 2")->codec.levels, 1U);
-  EXPECT_EQ(parse_fleet_plan("[codec]\nbits = 8")->codec.levels, 127U);
-  EXPECT_EQ(parse_fleet_plan("[codec]\nbits = 16")->codec.levels, 32767U);
+  EXPECT_EQ(parse_fleet_plan("[codec]\nname = 'qsgd'\nbits = 2")->codec.levels, 1U);
+  EXPECT_EQ(parse_fleet_plan("[codec]\nname = 'qsgd'\nbits = 8")->codec.levels, 127U);
+  EXPECT_EQ(parse_fleet_plan("[codec]\nname = 'qsgd_inf'\nbits = 16")->codec.levels, 32767U);
+  EXPECT_EQ(parse_fleet_plan("[codec]\nname = 'nuqsgd'\nbits = 4")->codec.levels, 6U);
+}
+
+TEST(FleetPlanTest, ReadsWhatTheSchemesOfOneStepTake) {
+  const Result<FleetPlan> plan = parse_fleet_plan(R"([codec]
+name = "deadzone"
+bits = 0.25
+step = 0.5
+rotate = true
+error_feedback = true
+keep = 0.125
+coder = "model"
+)");
+  ASSERT_TRUE(plan.ok()) << plan.failure().text();
+  EXPECT_EQ(plan->codec.codec, plan::CodecId::kDeadzone);
+  EXPECT_EQ(plan->codec.bits, 0.25F);
+  EXPECT_EQ(plan->codec.step, 0.5F);
+  EXPECT_TRUE(plan->codec.rotate);
+  EXPECT_TRUE(plan->codec.error_feedback);
+  EXPECT_EQ(plan->codec.keep, 0.125F);
+  EXPECT_EQ(plan->codec.coder, plan::Coder::kModel);
+  const Result<FleetPlan> again = parse_fleet_plan(fleet_plan_toml(*plan));
+  ASSERT_TRUE(again.ok()) << again.failure().text();
+  EXPECT_EQ(fleet_plan_toml(*again), fleet_plan_toml(*plan));
 }
 
 struct BadPlan {
@@ -118,11 +143,17 @@ INSTANTIATE_TEST_SUITE_P(
                 "line 2: training.batch_size must be a whole number"},
         BadPlan{"[training]\nlocal_epochs = 0", Error::kOutOfRange, "line 2: local_epochs must be"},
         BadPlan{"[training]\nlocal_steps = 1000001", Error::kOutOfRange, "line 2: local_steps must be"},
-        BadPlan{"[codec]\nname = \"gzip\"", Error::kUnknownName, "line 2: codec.name must be fp32 or qsgd, not 'gzip'"},
+        BadPlan{"[codec]\nname = \"gzip\"", Error::kUnknownName,
+                "line 2: codec.name must be one of fp32, qsgd, qsgd_inf"},
         BadPlan{"[codec]\nname = 1", Error::kMalformed, "line 2: codec.name must be a string, not a whole number"},
         BadPlan{"[codec]\nlevels = 0", Error::kOutOfRange, "line 2: levels must be"},
-        BadPlan{"[codec]\nbits = 1", Error::kOutOfRange, "line 2: codec.bits must be 2..16, not 1"},
-        BadPlan{"[codec]\nbits = 17", Error::kOutOfRange, "line 2: codec.bits must be 2..16, not 17"},
+        BadPlan{"[codec]\nname = \"qsgd\"\nbits = 1", Error::kOutOfRange,
+                "line 3: codec.bits must be a whole number of 2..16 for qsgd, not 1"},
+        BadPlan{"[codec]\nbits = 17", Error::kOutOfRange, "line 2: codec.bits must be 0.01..16 for dithered, not 17"},
+        BadPlan{"[codec]\nname = \"sign\"\nbits = 1", Error::kInvalidArgument,
+                "line 3: codec.bits cannot be chosen for sign"},
+        BadPlan{"[codec]\ncoder = \"zip\"", Error::kUnknownName, "line 2: codec.coder must be auto"},
+        BadPlan{"[codec]\nkeep = 0.0", Error::kOutOfRange, "keep must be 0.0001..1"},
         BadPlan{"[codec]\nbits = 4\nlevels = 7", Error::kMalformed, "line 2: codec.bits stands next to levels"},
         BadPlan{"[codec]\nbucket = 7", Error::kOutOfRange, "line 2: bucket must be"},
         BadPlan{"[codec]\nexact_coordinates_max = 65537", Error::kOutOfRange, "line 2: exact_coordinates_max"}));

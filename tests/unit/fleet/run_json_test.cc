@@ -18,7 +18,7 @@ using nlohmann::json;
 TEST(RunJson, HoldsWhatAScriptNeeds) {
   const json result = json::parse(run_json(sample_record(), nullptr, {"the command", "the machine"}));
   EXPECT_EQ(result["config"]["devices"], 2);
-  EXPECT_EQ(result["config"]["levels"], 7);
+  EXPECT_EQ(result["config"]["bits"], 4.0);
   EXPECT_TRUE(result["config"]["epochs"].is_null());
   EXPECT_EQ(result["command"], "the command");
   ASSERT_EQ(result["rounds"].size(), 3U);
@@ -51,7 +51,7 @@ TEST(RunJson, TakesAComparisonAndOddText) {
   const json result = json::parse(run_json(record, &other, {"", ""}));
   EXPECT_TRUE(result["final"]["accuracy"].is_null());
   EXPECT_EQ(result["comparison"]["config"]["codec"], "fp32");
-  EXPECT_TRUE(result["comparison"]["config"]["levels"].is_null());
+  EXPECT_TRUE(result["comparison"]["config"]["bits"].is_null());
   EXPECT_DOUBLE_EQ(result["comparison"]["final"]["uplink_bytes_per_device"], 24'000.0);
   EXPECT_EQ(result["warnings"].size(), 1U);
 }

@@ -12,7 +12,7 @@ inline RunRecord sample_record(const std::string& codec = "qsgd", uint64_t bytes
   config.devices = 2;
   config.rounds = 3;
   config.codec = codec;
-  config.levels = 7;
+  if (codec != "fp32") config.bits = 4;
   config.profile = "thin";
   RunRecorder recorder(config, codec_label(config));
   recorder.started({3, 1234, 1}, 1.0);
