@@ -285,8 +285,7 @@ uint32_t ModelDecoder::take(std::span<int16_t> indices, unsigned rotation, unsig
   }
 #endif
   for (size_t j = 0; j < indices.size(); ++j) {
-    indices[j] =
-        static_cast<int16_t>(take_index(j % states_, static_cast<unsigned>(rotation + 15 - j), group_class));
+    indices[j] = static_cast<int16_t>(take_index(j % states_, static_cast<unsigned>(rotation + 15 - j), group_class));
   }
   for (size_t j = 0; j < indices.size(); ++j) indices[j] = take_rest(j % states_, indices[j], group_class);
   return group_activity(indices, rotation);

@@ -24,8 +24,8 @@
 
 namespace runnel::codec {
 
-// The indices of a group as they are coded: index + (v >> 4), where v = rotation + 15 - position in the group. Sixteen, or
-// fewer at the end.
+// The indices of a group as they are coded: index + (v >> 4), where v = rotation + 15 - position in the group. Sixteen,
+// or fewer at the end.
 using GroupView = std::span<const int16_t>;
 
 // The indices' magnitudes once more without that shift, at most 255 each, in all: what the contexts learn from.
@@ -40,8 +40,8 @@ class Contexts {
     tables_->prepare(chosen);
     return chosen;
   }
-  // Learns from the group that was coded with it, `count` coordinates of `activity` in all. What is learned from a group
-  // shows in the choice for the second one after it, so that a decoder may have two groups in hand.
+  // Learns from the group that was coded with it, `count` coordinates of `activity` in all. What is learned from a
+  // group shows in the choice for the second one after it, so that a decoder may have two groups in hand.
   void learn(uint32_t activity, size_t count) {
     Context& context = contexts_[waiting_context_];
     context.activity += waiting_activity_;
@@ -85,8 +85,8 @@ class ModelEncoder {
  public:
   ModelEncoder(const ModelTables& tables, size_t states, MutableByteView out);
 
-  // Codes a run of groups, of which the next to be coded is the one before the run. A choice a group: its class, and its
-  // rotation times 256. Only the last group of all may have fewer than sixteen indices.
+  // Codes a run of groups, of which the next to be coded is the one before the run. A choice a group: its class, and
+  // its rotation times 256. Only the last group of all may have fewer than sixteen indices.
   void put(std::span<const int16_t> indices, std::span<const uint16_t> choices);
 
   // The states in front. The coded bytes are out.last(result); 0 if `out` was too small.

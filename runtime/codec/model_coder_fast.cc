@@ -32,9 +32,8 @@ struct Ranks {
 constexpr Ranks kRanks;
 
 // thresholds: of dither v = rotation + 15 at k = 0, so that position j reads element j of row k at 16 k.
-bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, unsigned rotation,
-               const uint8_t* HWY_RESTRICT words, uint32_t* HWY_RESTRICT x, int16_t* HWY_RESTRICT indices, size_t& used,
-               uint32_t& activity) {
+bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, unsigned rotation, const uint8_t* HWY_RESTRICT words,
+               uint32_t* HWY_RESTRICT x, int16_t* HWY_RESTRICT indices, size_t& used, uint32_t& activity) {
   const hn::CappedTag<int16_t, 16> d16;
   const hn::RebindToUnsigned<decltype(d16)> du16;
   const hn::CappedTag<uint32_t, 8> d32;
@@ -100,8 +99,8 @@ bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, unsigned rota
   return inside;
 }
 
-// First all slots of all groups, then the states: what was stored one number at a time is then long in the cache when it
-// is loaded as vectors.
+// First all slots of all groups, then the states: what was stored one number at a time is then long in the cache when
+// it is loaded as vectors.
 bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_t* HWY_RESTRICT indices,
                uint32_t* HWY_RESTRICT x, uint8_t* end, size_t& at) {
   const hn::CappedTag<int16_t, 16> d16;

@@ -120,8 +120,7 @@ void walk(std::span<const float> values, const Quantizer& quantizer, ModelTables
                      activities);
     for (size_t i = 0; i < count; i += kGroup) {
       const size_t in_group = std::min(kGroup, count - i);
-      visit(GroupView(indices).subspan(i, in_group), quantizer.rotation(numbers, i),
-            contexts.next_class());
+      visit(GroupView(indices).subspan(i, in_group), quantizer.rotation(numbers, i), contexts.next_class());
       contexts.learn(activities[i / kGroup], in_group);
     }
   }
@@ -343,8 +342,7 @@ Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values) 
     for (size_t i = 0; i < count; i += kGroup) {
       const size_t in_group = std::min(kGroup, count - i);
       const unsigned rotation = quantizer.rotation(numbers, i);
-      const uint32_t activity =
-          decoder->take(std::span(indices).subspan(i, in_group), rotation, contexts.next_class());
+      const uint32_t activity = decoder->take(std::span(indices).subspan(i, in_group), rotation, contexts.next_class());
       contexts.learn(activity, in_group);
     }
     quantizer.values(std::span(indices).first(count), std::span(numbers).first(count), values.subspan(first, count));
