@@ -64,6 +64,8 @@ double y_of(double nmse) {
 bool drawn(const TrialRow& row) {
   // A compressor alone has the bits and the error of its whole way.
   if (row.scheme.find(" alone") != std::string::npos) return false;
+  // The error of a mean of many is not that of one.
+  if (row.scheme.find(" x ") != std::string::npos) return false;
   return row.bits_per_coordinate <= kBitsMax && row.nmse > 0.0 && std::log10(row.nmse) >= kLowestDecade &&
          std::log10(row.nmse) <= kHighestDecade;
 }
