@@ -148,10 +148,22 @@ struct Histogram {
 };
 
 void count_symbols(std::span<const int16_t> symbols, Histogram& histogram) {
-  // Several counters side by side, since equal symbols in a row would wait for each other.
-  for (const int16_t symbol : symbols) {
+  // Several counters side by side, since equal symbols in a row would wait for each other. Symbols beyond the range
+  // are all counted at its end.
+  constexpr size_t kLanes = 4;
+  constexpr uint32_t kBeyond = 2 * kRansSymbolMax + 1;
+  std::array<std::array<uint16_t, kBeyond + 1>, kLanes> lanes{};
+  const auto count = [&](size_t lane, int16_t symbol) {
     const auto index = static_cast<uint32_t>(symbol + kRansSymbolMax);
-    ++histogram.counts[std::min<uint32_t>(index, 2 * kRansSymbolMax + 1)];
+    ++lanes[lane][index < kBeyond ? index : kBeyond];
+  };
+  size_t i = 0;
+  for (; i + kLanes <= symbols.size(); i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) count(lane, symbols[i + lane]);
+  }
+  for (; i < symbols.size(); ++i) count(0, symbols[i]);
+  for (size_t k = 0; k <= kBeyond; ++k) {
+    histogram.counts[k] += uint32_t{lanes[0][k]} + lanes[1][k] + lanes[2][k] + lanes[3][k];
   }
 }
 
@@ -166,11 +178,16 @@ struct Census {
 void count_chunk(Source& source, uint32_t chunk, Census& census) {
   const std::span<const int16_t> symbols = source.symbols(chunk);
   const uint32_t begin = chunk * kChunk;
+  uint32_t zeros_count = 0;
+  source.for_each_part(begin, source.chunk_end(chunk),
+                       [&](float norm, uint32_t, uint32_t count) { zeros_count += norm == 0.0F ? count : 0; });
+  // Buckets of zeros have no symbols, but the array has zeros in their place.
+  count_symbols(symbols, census.histogram);
+  census.histogram.counts[static_cast<size_t>(kRansSymbolMax)] -= zeros_count;
+  if (!census.with_elias) return;
   source.for_each_part(begin, source.chunk_end(chunk), [&](float norm, uint32_t first, uint32_t count) {
     if (norm == 0.0F) return;
     const std::span<const int16_t> part = symbols.subspan(first - begin, count);
-    count_symbols(part, census.histogram);
-    if (!census.with_elias) return;
     if (first % source.bucket() == 0) census.bucket = EliasLength();
     census.bucket.add(part);
     const bool whole = (first + count) % source.bucket() == 0 || first + count == source.count();

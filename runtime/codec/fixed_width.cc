@@ -107,10 +107,16 @@ Failure unpack_fixed(uint32_t symbol_max, ByteView in, std::span<int16_t> symbol
   if (padding_bits > 0 && reader.peek32() >> (32 - padding_bits) != 0) {
     return fail(Error::kMalformed, "padding is not zero");
   }
+  // Of 16 bits, codes far beyond come out below the lowest symbol.
   int16_t largest = 0;
-  for (const int16_t symbol : symbols) largest = std::max(largest, symbol);
-  if (largest <= offset) return Error::kOk;
-  const auto at = std::find_if(symbols.begin(), symbols.end(), [&](int16_t symbol) { return symbol > offset; });
+  int16_t smallest = 0;
+  for (const int16_t symbol : symbols) {
+    largest = std::max(largest, symbol);
+    smallest = std::min(smallest, symbol);
+  }
+  if (largest <= offset && smallest >= -offset) return Error::kOk;
+  const auto at =
+      std::find_if(symbols.begin(), symbols.end(), [&](int16_t symbol) { return symbol > offset || symbol < -offset; });
   return fail(Error::kOutOfRange, "value %zu: level beyond %u", static_cast<size_t>(at - symbols.begin()), symbol_max);
 }
 

@@ -249,6 +249,25 @@ TEST(HostileHeader, EveryNormIsChecked) {
   }
 }
 
+TEST(HostilePayload, CodesOfEqualWidthCannotLeaveTheirRange) {
+  for (const uint32_t levels : {1U, 2U, 5U, 7U, 100U, 16384U, 32000U, 32767U}) {
+    const uint32_t width = 1 + static_cast<uint32_t>(std::bit_width(levels));
+    for (uint32_t code = 2 * levels - 3 * (levels > 1 ? 1 : 0); code<1U << width; code += levels> 1000 ? 37 : 1) {
+      plan::EncodedTensor tensor = valid_header();
+      tensor.coder = plan::Coder::kFixed;
+      tensor.levels = levels;
+      tensor.bits = static_cast<uint8_t>(width);
+      std::vector<uint8_t> payload(4 + (width + 7) / 8);
+      store_le(payload.data(), 2.0F);
+      const uint32_t shifted = code << (8 * (payload.size() - 4) - width);
+      payload.back() = static_cast<uint8_t>(shifted);
+      if (width > 8) payload[4] = static_cast<uint8_t>(shifted >> 8);
+      const Error expected = code <= 2 * levels ? Error::kOk : Error::kOutOfRange;
+      EXPECT_EQ(decode_is_total(tensor, payload, 1), expected) << levels << " levels, code " << code;
+    }
+  }
+}
+
 TEST(HostilePayload, SparseCodesCannotLeaveTheirBucket) {
   plan::EncodedTensor tensor = valid_header();
   tensor.count = 3;
