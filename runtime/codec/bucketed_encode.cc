@@ -269,7 +269,10 @@ size_t put_rans(Source& source, const Histogram& histogram, const RansTable& tab
     source.for_each_part(begin, source.chunk_end(chunk - 1), [&](float norm, uint32_t first, uint32_t count) {
       if (norm == 0.0F) return;
       const int16_t* from = symbols.data() + (first - begin);
-      for (size_t i = 0; i < count; ++i) bytes[used + i] = static_cast<uint8_t>(from[i] - histogram.lowest);
+      // Copies, since bytes that are written might be anything.
+      const int32_t lowest = histogram.lowest;
+      uint8_t* to = bytes.data() + used;
+      for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] - lowest);
       used += count;
     });
     if (!encoder.put(std::span(bytes).first(used))) return 0;

@@ -100,7 +100,7 @@ uint8_t* EncodeRows(const RansTable& table, const uint8_t* HWY_RESTRICT symbols,
   const auto one = hn::Set(di, 1);
   const auto total = hn::Set(di, static_cast<int32_t>(kRansTotal));
 
-  const auto encode = [&](V& state, const uint8_t* from) HWY_ATTR {
+  const auto encode = [&](V & state, const uint8_t* from) HWY_ATTR __attribute__((always_inline)) {
     const auto index = hn::PromoteTo(du, hn::LoadU(db, from));
     const auto entry = Lookup<kFew>(du, packed_low, packed_high, index);
     const auto inverted = Lookup<kFew>(df, inverse_low, inverse_high, index);
@@ -184,7 +184,7 @@ const uint8_t* DecodeRows(const RansTable& table, uint32_t* HWY_RESTRICT states,
   const auto low = hn::Set(di, static_cast<int32_t>(kRansLow));
   const auto no_byte = hn::Set(di16, static_cast<int16_t>(-32768));
 
-  const auto refill = [&](V& state) HWY_ATTR {
+  const auto refill = [&](V & state) HWY_ATTR __attribute__((always_inline)) {
     const auto empty = hn::Lt(hn::BitCast(di, state), low);
     const unsigned set = BitsOf(hn::RebindMask(du, empty));
     const auto order = hn::IndicesFromVec(du, hn::PromoteTo(du, hn::LoadU(db, kSpread[set].data())));
@@ -194,7 +194,7 @@ const uint8_t* DecodeRows(const RansTable& table, uint32_t* HWY_RESTRICT states,
     next += 2 * std::popcount(set);
   };
   // One step of two vectors without their refill; a symbol in each half of the words returned.
-  const auto decode = [&](V& a, V& b) HWY_ATTR {
+  const auto decode = [&](V & a, V & b) HWY_ATTR __attribute__((always_inline)) {
     const auto slot = hn::BitCast(di16, hn::Or(hn::And(a, slots), hn::ShiftLeft<16>(hn::And(b, slots))));
     auto minus_symbol = hn::Zero(di16);
     for (size_t k = 0; k < kThresholds; ++k) {
@@ -202,7 +202,8 @@ const uint8_t* DecodeRows(const RansTable& table, uint32_t* HWY_RESTRICT states,
     }
     const auto symbol = hn::Sub(hn::Zero(di16), minus_symbol);
     const auto index = hn::BitCast(d8, hn::Or(symbol, no_byte));
-    const auto word_of = [&](hn::Vec<decltype(d8)> lower, hn::Vec<decltype(d8)> upper) HWY_ATTR {
+    const auto word_of = [&](hn::Vec<decltype(d8)> lower, hn::Vec<decltype(d8)> upper) HWY_ATTR
+        __attribute__((always_inline)) {
       const auto high_byte = hn::BitCast(d16, hn::TableLookupBytesOr0(upper, index));
       return hn::Or(hn::BitCast(d16, hn::TableLookupBytesOr0(lower, index)), hn::ShiftLeft<8>(high_byte));
     };
