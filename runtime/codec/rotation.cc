@@ -6,6 +6,10 @@
 #include <cmath>
 
 #include "runtime/base/lane_rng.h"
+#include "runtime/codec/instruction_set.h"
+#ifdef RUNNEL_FAST_KERNELS
+#include "runtime/codec/rotation_fast.h"
+#endif
 
 namespace runnel::codec {
 namespace {
@@ -46,6 +50,22 @@ void transform(std::span<float> values) {
   for (float& value : values) value *= norm;
 }
 
+void flip_and_transform(std::span<float> values, const Signs& signs) {
+#ifdef RUNNEL_FAST_KERNELS
+  if (!use_reference() && values.size() >= kFastTransformMin) return flip_and_transform_fast(values, signs.data());
+#endif
+  flip(values, signs);
+  transform(values);
+}
+
+void transform_and_flip(std::span<float> values, const Signs& signs) {
+#ifdef RUNNEL_FAST_KERNELS
+  if (!use_reference() && values.size() >= kFastTransformMin) return transform_and_flip_fast(values, signs.data());
+#endif
+  transform(values);
+  flip(values, signs);
+}
+
 // The passes of one chunk: each is a part of it, flipped and transformed. Pass p of a power of two is round p; else the
 // even passes take the head and the odd ones the tail.
 template <typename Visitor>
@@ -71,8 +91,7 @@ void for_each_chunk(std::span<float> values, Visitor&& visit) {
 void rotate(std::span<float> values, uint64_t seed) {
   for_each_chunk(values, [&](uint64_t index, std::span<float> chunk) {
     for_each_pass(chunk, false, [&](uint64_t pass, std::span<float> part) {
-      flip(part, signs_of(seed, index, pass, part.size()));
-      transform(part);
+      flip_and_transform(part, signs_of(seed, index, pass, part.size()));
     });
   });
 }
@@ -80,8 +99,7 @@ void rotate(std::span<float> values, uint64_t seed) {
 void rotate_back(std::span<float> values, uint64_t seed) {
   for_each_chunk(values, [&](uint64_t index, std::span<float> chunk) {
     for_each_pass(chunk, true, [&](uint64_t pass, std::span<float> part) {
-      transform(part);
-      flip(part, signs_of(seed, index, pass, part.size()));
+      transform_and_flip(part, signs_of(seed, index, pass, part.size()));
     });
   });
 }

@@ -7,6 +7,7 @@
 #include "runtime/codec/fp16.h"
 #include "runtime/codec/fp32.h"
 #include "runtime/codec/step_codec.h"
+#include "runtime/codec/trellis.h"
 
 namespace runnel::codec {
 namespace {
@@ -21,6 +22,7 @@ constexpr Scheme kSchemes[] = {
     {plan::CodecId::kFp16, fp16_bytes_max, encode_fp16, decode_fp16},
     {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes},
     {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes},
+    {plan::CodecId::kTrellis, trellis_bytes_max, encode_trellis, decode_trellis, predict_trellis_bytes},
 };
 
 }  // namespace
