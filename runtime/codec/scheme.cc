@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "runtime/codec/bucketed.h"
+#include "runtime/codec/eden.h"
 #include "runtime/codec/fp16.h"
 #include "runtime/codec/fp32.h"
+#include "runtime/codec/sign.h"
 #include "runtime/codec/step_codec.h"
 #include "runtime/codec/trellis.h"
 
@@ -23,6 +25,9 @@ constexpr Scheme kSchemes[] = {
     {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes},
     {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes},
     {plan::CodecId::kTrellis, trellis_bytes_max, encode_trellis, decode_trellis, predict_trellis_bytes},
+    {plan::CodecId::kSign, sign_bytes_max, encode_sign, decode_sign},
+    {plan::CodecId::kSignDithered, sign_bytes_max, encode_sign, decode_sign},
+    {plan::CodecId::kEden, eden_bytes_max, encode_eden, decode_eden},
 };
 
 }  // namespace
