@@ -77,9 +77,8 @@ double l2_norm(std::span<const float> values) {
 }
 
 double bucket_norm(const Quantizer& quantizer, std::span<const float> values) {
-  bool plain = true;
 #ifdef RUNNEL_FAST_KERNELS
-  plain = use_reference();
+  const bool plain = use_reference();
 #endif
   if (quantizer.max_norm) {
 #ifdef RUNNEL_FAST_KERNELS
