@@ -11,11 +11,16 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json fleet_run(std::vector<std::string> more, const std::string& seed = "11") {
+const std::vector<std::string> kFourBits = {"--codec", "qsgd", "--bits", "4"};
+const std::vector<std::string> kResidual = {"--codec", "deadzone", "--bits", "0.5", "--error-feedback"};
+
+Json fleet_run(std::vector<std::string> more, const std::string& seed = "11",
+               const std::vector<std::string>& codec = kFourBits) {
   const TempFolder folder;
   std::vector<std::string> command{
       program("runnel-fleet"), "run", "--devices", "5", "--rounds", "4", "--deadline", "300", "--seed", seed, "--json",
       folder / "out.json"};
+  command.insert(command.end(), codec.begin(), codec.end());
   command.insert(command.end(), more.begin(), more.end());
   const Outcome outcome = run(command);
   EXPECT_EQ(outcome.status, 0) << outcome.output;
@@ -64,6 +69,16 @@ TEST_F(Reproducible, TheCoordinatorKilledInTheMiddleOfARound) {
 
 TEST_F(Reproducible, WithoutTheSecureChannel) {
   EXPECT_EQ(model_of(fleet_run({"--insecure-plaintext"})), reference_);
+}
+
+// What an update lost is on the device's disk: a device killed with it goes on with the very same numbers.
+TEST(ReproducibleResidual, DevicesAndCoordinatorKilledWithErrorFeedback) {
+  const Json undisturbed = fleet_run({}, "11", kResidual);
+  const Json killed = fleet_run(
+      {"--kill-device", "1@3:training", "--kill-device", "2@2:training", "--kill-coordinator", "3"}, "11", kResidual);
+  EXPECT_EQ(model_of(killed), model_of(undisturbed));
+  EXPECT_GE(killed.at("devices").at(1).at("connections").get<int>(), 2) << "the device was not restarted";
+  EXPECT_NE(model_of(fleet_run({}, "11", {"--codec", "deadzone", "--bits", "0.5"})), model_of(undisturbed));
 }
 
 }  // namespace
