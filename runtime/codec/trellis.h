@@ -1,4 +1,4 @@
-// Trellis-coded quantization with one absolute step, entropy coded (Fischer and Wang 1992): about 0.04 bit a coordinate
+// Trellis-coded quantization with one absolute step, entropy coded (Fischer and Wang 1992): about 0.05 bit a coordinate
 // above the rate-distortion limit of Gaussian values, where entropy-coded scalar quantization is 0.25 above it.
 //
 // The receiver scales what it decodes by one factor for the whole tensor. Rotated values without error feedback get

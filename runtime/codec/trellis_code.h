@@ -4,7 +4,7 @@
 // The grid is the integers, in units of the step, split by i mod 4 into D0..D3. An even state may choose from D0 and D2
 // (the even integers), an odd one from D1 and D3 (the odd ones). The choice between its two subsets is one bit, the
 // parity p of the index k in i = 2k + (state & 1), and that bit leads to the next state. A coordinate therefore costs
-// as much as with a grid twice as coarse, and the search over whole paths wins back 1.33 of the 1.53 dB by which cubes
+// as much as with a grid twice as coarse, and the search over whole paths wins back 1.3 of the 1.53 dB by which cubes
 // are worse than spheres.
 //
 // The coordinates are dealt out to kTrellisLanes independent paths, coordinate n to path n mod kTrellisLanes, so that a
