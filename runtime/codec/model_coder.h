@@ -40,17 +40,13 @@ class Contexts {
     tables_->prepare(chosen);
     return chosen;
   }
-  // Learns from the group that was coded with it, `count` coordinates of `activity` in all. What is learned from a
-  // group shows in the choice for the second one after it, so that a decoder may have two groups in hand.
+  // Learns from the group that was coded with it, `count` coordinates of `activity` in all.
   void learn(uint32_t activity, size_t count) {
-    Context& context = contexts_[waiting_context_];
-    context.activity += waiting_activity_;
-    context.coordinates += waiting_count_;
-    recent_ = (recent_ + waiting_activity_ * 16) / 2;
+    Context& context = contexts_[context_];
+    context.activity += activity;
+    context.coordinates += static_cast<uint32_t>(count);
     if (context.coordinates >= context.update_at) update(context);
-    waiting_context_ = context_;
-    waiting_activity_ = activity;
-    waiting_count_ = static_cast<uint32_t>(count);
+    recent_ = (recent_ + activity * 16) / 2;
     // Two contexts an octave of the recent activity.
     const uint32_t level = recent_ / 8;
     const auto exponent = static_cast<size_t>(std::bit_width(level | 1)) - 1;
@@ -72,9 +68,6 @@ class Contexts {
   std::array<Context, kContexts> contexts_;
   uint32_t recent_ = 0;  // decayed activity, 1/16 of an index
   size_t context_ = 0;
-  size_t waiting_context_ = 0;
-  uint32_t waiting_activity_ = 0;
-  uint32_t waiting_count_ = 0;
 };
 
 // How many rANS states are interleaved: few in a small payload, where each costs bytes, many where speed counts.

@@ -31,6 +31,20 @@ struct Ranks {
 };
 constexpr Ranks kRanks;
 
+// Of each mask, its set lanes in order in the topmost places: how words are packed towards what was written before.
+struct Tops {
+  alignas(64) std::array<std::array<uint32_t, 8>, 256> of{};
+  constexpr Tops() {
+    for (unsigned mask = 0; mask < 256; ++mask) {
+      unsigned place = 8 - static_cast<unsigned>(std::popcount(mask));
+      for (unsigned lane = 0; lane < 8; ++lane) {
+        if ((mask >> lane & 1) != 0) of[mask][place++] = lane;
+      }
+    }
+  }
+};
+constexpr Tops kTops;
+
 // thresholds: of dither v = rotation + 15 at k = 0, so that position j reads element j of row k at 16 k.
 bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, unsigned rotation, const uint8_t* HWY_RESTRICT words,
                uint32_t* HWY_RESTRICT x, int16_t* HWY_RESTRICT indices, size_t& used, uint32_t& activity) {
@@ -107,11 +121,10 @@ bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_
   const hn::CappedTag<uint32_t, 8> d32;
   const hn::RebindToSigned<decltype(d32)> di32;
   const hn::RebindToFloat<decltype(d32)> df32;
+  const hn::Rebind<uint16_t, decltype(d32)> d16_of_32;
   const size_t n32 = hn::Lanes(d32);
-  alignas(64) uint32_t starts[kPutGroups * kGroup];
-  alignas(64) uint32_t sizes[kPutGroups * kGroup];
-  alignas(64) uint32_t old[kPutGroups * kGroup];
-  alignas(64) uint32_t full[kPutGroups * kGroup];
+  alignas(64) uint16_t starts[kPutGroups * kGroup];
+  alignas(64) uint16_t ends[kPutGroups * kGroup];
   for (size_t g = 0; g < count; ++g) {
     const int16_t* const group = indices + kGroup * g;
     auto outermost = hn::Gt(hn::Zero(d16), hn::Zero(d16));
@@ -125,24 +138,38 @@ bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_
     for (size_t j = 0; j < kGroup; ++j) {
       const uint16_t* const threshold = groups[g].thresholds + 16 * group[j] + j;
       starts[kGroup * g + j] = threshold[0];
-      sizes[kGroup * g + j] = static_cast<uint32_t>(threshold[16] - threshold[0]);
+      ends[kGroup * g + j] = threshold[16];
     }
   }
+  uint8_t* next_word = end;
   for (size_t g = count; g-- > 0;) {
-    for (size_t j = 0; j < kGroup; j += n32) {
+    for (size_t j = kGroup; j > 0;) {
+      j -= n32;
       const size_t i = kGroup * g + j;
-      const auto size = hn::Load(d32, sizes + i);
+      const auto start = hn::PromoteTo(d32, hn::Load(d16_of_32, starts + i));
+      const auto size = hn::Sub(hn::PromoteTo(d32, hn::Load(d16_of_32, ends + i)), start);
+      const auto signed_size = hn::BitCast(di32, size);
       auto state = hn::LoadU(d32, x + j);
-      const auto over = hn::Not(hn::Lt(hn::BitCast(di32, hn::ShiftRight<17>(state)), hn::BitCast(di32, size)));
-      hn::Store(state, d32, old + i);
-      hn::Store(hn::BitCast(d32, hn::VecFromMask(di32, over)), d32, full + i);
+      const auto over = hn::Not(hn::Lt(hn::BitCast(di32, hn::ShiftRight<17>(state)), signed_size));
+      // The words of the full states, packed to the top of what is stored below the words written before.
+      uint8_t bits[8] = {};
+      hn::StoreMaskBits(di32, over, bits);
+      const unsigned mask = n32 == 8 ? bits[0] : static_cast<unsigned>(bits[0]) << (8 - n32);
+      alignas(64) uint32_t places[8];
+      for (size_t lane = 0; lane < n32; ++lane)
+        places[lane] = kTops.of[mask][8 - n32 + lane] & static_cast<uint32_t>(n32 - 1);
+      const auto low_half = hn::And(state, hn::Set(d32, 0xFFFF));
+      const auto packed =
+          hn::TableLookupLanes(low_half, hn::SetTableIndices(d32, n32 == 8 ? kTops.of[mask].data() : places));
+      hn::StoreU(hn::DemoteTo(d16_of_32, hn::BitCast(di32, packed)), d16_of_32,
+                 reinterpret_cast<uint16_t*>(next_word) - n32);
+      next_word -= 2 * static_cast<size_t>(std::popcount(mask));
       state = hn::IfThenElse(hn::RebindMask(d32, over), hn::ShiftRight<16>(state), state);
       // The quotient in floating point is off by one at most: it is below 2^17.
       const auto high = hn::ConvertTo(df32, hn::BitCast(di32, hn::ShiftRight<16>(state)));
       const auto low = hn::ConvertTo(df32, hn::BitCast(di32, hn::And(state, hn::Set(d32, 0xFFFF))));
       const auto value = hn::Add(hn::Mul(high, hn::Set(df32, 65536.0F)), low);
-      auto quotient = hn::ConvertTo(di32, hn::Div(value, hn::ConvertTo(df32, hn::BitCast(di32, size))));
-      const auto signed_size = hn::BitCast(di32, size);
+      auto quotient = hn::ConvertTo(di32, hn::Div(value, hn::ConvertTo(df32, signed_size)));
       auto rest = hn::Sub(hn::BitCast(di32, state), hn::Mul(quotient, signed_size));
       const auto negative = hn::Lt(rest, hn::Zero(di32));
       quotient = hn::Add(quotient, hn::VecFromMask(di32, negative));
@@ -150,17 +177,10 @@ bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_
       const auto large = hn::Not(hn::Lt(rest, signed_size));
       quotient = hn::Sub(quotient, hn::VecFromMask(di32, large));
       rest = hn::Sub(rest, hn::IfThenElseZero(large, signed_size));
-      const auto next = hn::Add(hn::ShiftLeft<kProbabilityBits>(hn::BitCast(d32, quotient)),
-                                hn::Add(hn::BitCast(d32, rest), hn::Load(d32, starts + i)));
+      const auto next =
+          hn::Add(hn::ShiftLeft<kProbabilityBits>(hn::BitCast(d32, quotient)), hn::Add(hn::BitCast(d32, rest), start));
       hn::StoreU(next, d32, x + j);
     }
-  }
-  uint8_t* next_word = end;
-  for (size_t i = kGroup * count; i-- > 0;) {
-    // Written always, kept only if the state was full.
-    const auto word = static_cast<uint16_t>(old[i]);
-    std::memcpy(next_word - 2, &word, 2);
-    next_word -= full[i] & 2;
   }
   at -= static_cast<size_t>(end - next_word);
   return true;

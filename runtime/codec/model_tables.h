@@ -18,7 +18,7 @@ namespace runnel::codec {
 inline constexpr size_t kGroup = 16;  // coordinates that share a class, with dithers 1/16 apart
 inline constexpr unsigned kProbabilityBits = 15;
 inline constexpr uint32_t kProbabilityOne = 1U << kProbabilityBits;
-inline constexpr unsigned kShapes = 4;
+inline constexpr unsigned kShapes = 6;
 inline constexpr unsigned kClasses = 29;  // scales with a table of their own
 inline constexpr unsigned kClassesAll =
     kClasses + 4 * 14;  // above: the same tables, with low bits left out of the model

@@ -30,19 +30,19 @@ struct Head {
   uint8_t rounding = 128;
   int8_t first = 0;  // centroid shifts
   int8_t rest = 0;
-  float factor = 1.0F;
 
-  size_t bytes() const { return 1 + (dithered ? 0U : 3U) + (rotated && !dithered ? 4U : 0U); }
+  size_t bytes() const { return 1 + (dithered ? 0U : 3U); }
+  // What each chunk's values are multiplied with.
+  bool has_factors() const { return rotated && !dithered; }
+  size_t factors_bytes(size_t count) const { return has_factors() ? 2 * ((count + kStepChunk - 1) / kStepChunk) : 0; }
   Cells cells() const { return {dithered, static_cast<float>(rounding) / 256.0F}; }
-  float step_out(float step) const { return step * factor; }
 
   void store(uint8_t* out) const {
-    *out++ = static_cast<uint8_t>(shape | static_cast<unsigned>(std::countr_zero(states)) << 2);
+    *out++ = static_cast<uint8_t>(shape | static_cast<unsigned>(std::countr_zero(states)) << 3);
     if (dithered) return;
     *out++ = rounding;
     *out++ = static_cast<uint8_t>(first);
-    *out++ = static_cast<uint8_t>(rest);
-    if (rotated) store_le(out, factor);
+    *out = static_cast<uint8_t>(rest);
   }
 };
 
@@ -53,18 +53,26 @@ Result<Head> load_head(const plan::EncodedTensor& tensor) {
   if (tensor.payload.size() < head.bytes())
     return fail(Error::kTruncated, "payload of %zu bytes", tensor.payload.size());
   const uint8_t* in = tensor.payload.data();
-  if (*in >> 5 != 0 || *in >> 2 > 4) return fail(Error::kMalformed, "unknown model %u", unsigned{*in});
-  head.shape = *in & 3U;
-  head.states = size_t{1} << (*in >> 2);
+  if ((*in & 7U) >= kShapes || *in >> 3 > 4) return fail(Error::kMalformed, "unknown model %u", unsigned{*in});
+  head.shape = *in & 7U;
+  head.states = size_t{1} << (*in >> 3);
   if (head.dithered) return head;
   head.rounding = in[1];
   head.first = static_cast<int8_t>(in[2]);
   head.rest = static_cast<int8_t>(in[3]);
-  if (head.rotated) head.factor = load_le<float>(in + 4);
-  if (!std::isfinite(head.factor) || head.factor <= 0.0F || head.factor > 1e6F) {
-    return fail(Error::kOutOfRange, "factor %g is not in (0, 1e6]", static_cast<double>(head.factor));
-  }
   return head;
+}
+
+// A factor travels as the upper half of an fp32, which is to half a percent.
+uint16_t packed_factor(double factor) {
+  const auto rounded = static_cast<float>(std::clamp(factor, 1e-3, 1e6));
+  return static_cast<uint16_t>((std::bit_cast<uint32_t>(rounded) + 0x8000U) >> 16);
+}
+
+Result<float> load_factor(const uint8_t* in, size_t chunk) {
+  const auto factor = std::bit_cast<float>(uint32_t{load_le<uint16_t>(in + 2 * chunk)} << 16);
+  if (std::isfinite(factor) && factor > 0.0F && factor <= 1e7F) return factor;
+  return fail(Error::kOutOfRange, "factor %g of chunk %zu is not in (0, 1e7]", static_cast<double>(factor), chunk);
 }
 
 // Everything about the quantizer that does not change from chunk to chunk.
@@ -84,11 +92,12 @@ class Quantizer {
       deadzone_indices(values, inverse_, static_cast<float>(head_.rounding) / 256.0F, out);
     }
   }
-  void values(std::span<const int16_t> indices, std::span<const uint16_t> numbers, std::span<float> out) const {
+  void values(std::span<const int16_t> indices, std::span<const uint16_t> numbers, float factor,
+              std::span<float> out) const {
     if (head_.dithered) {
       dither_values(indices, step_, numbers, out);
     } else {
-      deadzone_values(indices, head_.step_out(step_), static_cast<float>(head_.first) / 256.0F,
+      deadzone_values(indices, step_ * factor, static_cast<float>(head_.first) / 256.0F,
                       static_cast<float>(head_.rest) / 256.0F, out);
     }
   }
@@ -167,7 +176,8 @@ void choose_shape(Head& head, std::span<const float> values, float step, uint64_
         cost += cost_bits(values.subspan(first, kTrialCoordinates), quantizer, tables);
       }
     }
-    if (cost >= least) continue;
+    // From narrow to wide: past the best it only gets longer.
+    if (cost > least) break;
     least = cost;
     head.shape = shape;
   }
@@ -188,21 +198,24 @@ int8_t centroid_shift(double residual, double count) {
   return static_cast<int8_t>(std::clamp(std::floor(shift + 0.5), -127.0, 127.0));
 }
 
-// The head's reconstruction: centroids for the least error, or, after a rotation, the factor ||x||^2 / <y, x> that
-// makes what is decoded unbiased over rotations (Vargaftik et al. 2021).
+// visit(chunk, its indices) for each chunk of deterministically quantized values.
+template <typename Visitor>
+void for_each_chunk(const Head& head, std::span<const float> values, float step, Visitor&& visit) {
+  const Quantizer quantizer(head, step, 0);
+  ChunkIndices indices;
+  for (size_t first = 0; first < values.size(); first += kStepChunk) {
+    const std::span<const float> chunk = values.subspan(first, std::min(kStepChunk, values.size() - first));
+    const std::span<int16_t> of_chunk = std::span(indices).first(chunk.size());
+    quantizer.indices(chunk, {}, of_chunk);
+    visit(chunk, std::span<const int16_t>(of_chunk));
+  }
+}
+
+// Where in their cells the values lie on average: the reconstruction of least error.
 void fit_centroids(Head& head, std::span<const float> values, float step) {
   double residual[2] = {};
   double count[2] = {};
-  const Quantizer quantizer(head, step, 0);
-  ChunkIndices indices;
-  const auto each_chunk = [&](auto&& visit) {
-    for (size_t first = 0; first < values.size(); first += kStepChunk) {
-      const std::span<const float> chunk = values.subspan(first, std::min(kStepChunk, values.size() - first));
-      quantizer.indices(chunk, {}, std::span(indices).first(chunk.size()));
-      visit(chunk);
-    }
-  };
-  each_chunk([&](std::span<const float> chunk) {
+  for_each_chunk(head, values, step, [&](std::span<const float> chunk, std::span<const int16_t> indices) {
     for (size_t i = 0; i < chunk.size(); ++i) {
       const int magnitude = std::abs(int{indices[i]});
       if (magnitude == 0) continue;
@@ -213,19 +226,29 @@ void fit_centroids(Head& head, std::span<const float> values, float step) {
   });
   head.first = centroid_shift(residual[0], count[0]);
   head.rest = centroid_shift(residual[1], count[1]);
-  if (!head.rotated) return;
-  double squares = 0.0;
-  double product = 0.0;
+}
+
+// After a rotation, one factor a chunk: ||x||^2 / <y, x> makes what is decoded unbiased over rotations (Vargaftik et
+// al. 2021); with error feedback <y, x> / ||y||^2, which has the least error and lets no residual grow. A chunk that
+// rounds to nothing has neither.
+void put_factors(const Head& head, const plan::CodecSpec& spec, std::span<const float> values, uint8_t* out) {
+  const Quantizer quantizer(head, spec.step, 0);
   std::array<float, kStepChunk> decoded;
-  each_chunk([&](std::span<const float> chunk) {
-    quantizer.values(std::span(indices).first(chunk.size()), {}, std::span(decoded).first(chunk.size()));
+  for_each_chunk(head, values, spec.step, [&](std::span<const float> chunk, std::span<const int16_t> indices) {
+    quantizer.values(indices, {}, 1.0F, std::span(decoded).first(chunk.size()));
+    double squares = 0.0;
+    double decoded_squares = 0.0;
+    double product = 0.0;
     for (size_t i = 0; i < chunk.size(); ++i) {
       squares += double{chunk[i]} * double{chunk[i]};
+      decoded_squares += double{decoded[i]} * double{decoded[i]};
       product += double{chunk[i]} * double{decoded[i]};
     }
+    double factor = 1.0;
+    if (product > 0.0) factor = spec.error_feedback ? product / decoded_squares : squares / product;
+    store_le<uint16_t>(out, packed_factor(factor));
+    out += 2;
   });
-  const double factor = product > 0.0 ? squares / product : 1.0;
-  head.factor = static_cast<float>(std::clamp(factor, 1e-3, 1e6));
 }
 
 plan::EncodedTensor described(const plan::CodecSpec& spec, size_t count, uint64_t seed) {
@@ -283,7 +306,7 @@ size_t encode_indices(const Head& head, const Quantizer& quantizer, ModelTables&
 }  // namespace
 
 uint64_t step_bytes_max(const plan::CodecSpec& /*spec*/, uint32_t count) {
-  return uint64_t{count} * sizeof(float) + 64;
+  return uint64_t{count} * sizeof(float) + uint64_t{count} / 2048 + 64;
 }
 
 Result<plan::EncodedTensor> encode_step(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
@@ -301,10 +324,12 @@ Result<plan::EncodedTensor> encode_step(const plan::CodecSpec& spec, std::span<c
   if (!head.dithered) fit_centroids(head, values, spec.step);
   const Quantizer quantizer(head, spec.step, seed);
   ModelTables tables(head.shape, head.cells());
-  const size_t coded_bytes = encode_indices(head, quantizer, tables, values, out.subspan(head.bytes()));
-  const size_t bytes = head.bytes() + coded_bytes;
+  const size_t head_bytes = head.bytes() + head.factors_bytes(values.size());
+  const size_t coded_bytes = encode_indices(head, quantizer, tables, values, out.subspan(head_bytes));
+  const size_t bytes = head_bytes + coded_bytes;
   if (coded_bytes == 0 || bytes >= values.size_bytes()) return encode_raw(tensor, values, out);
   head.store(out.data());
+  if (head.has_factors()) put_factors(head, spec, values, out.data() + head.bytes());
   tensor.payload = out.first(bytes);
   return tensor;
 }
@@ -329,9 +354,11 @@ Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values) 
   }
   const Result<Head> head = load_head(tensor);
   if (!head) return head.failure();
+  const size_t head_bytes = head->bytes() + head->factors_bytes(values.size());
+  if (tensor.payload.size() < head_bytes) return fail(Error::kTruncated, "payload of %zu bytes", tensor.payload.size());
   const Quantizer quantizer(*head, tensor.scale, tensor.seed);
   ModelTables tables(head->shape, head->cells());
-  Result<ModelDecoder> decoder = ModelDecoder::open(tables, head->states, tensor.payload.subspan(head->bytes()));
+  Result<ModelDecoder> decoder = ModelDecoder::open(tables, head->states, tensor.payload.subspan(head_bytes));
   if (!decoder) return decoder.failure();
   Contexts contexts(tables);
   ChunkNumbers numbers{};
@@ -345,7 +372,12 @@ Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values) 
       const uint32_t activity = decoder->take(std::span(indices).subspan(i, in_group), rotation, contexts.next_class());
       contexts.learn(activity, in_group);
     }
-    quantizer.values(std::span(indices).first(count), std::span(numbers).first(count), values.subspan(first, count));
+    const Result<float> factor = head->has_factors()
+                                     ? load_factor(tensor.payload.data() + head->bytes(), first / kStepChunk)
+                                     : Result<float>(1.0F);
+    if (!factor) return factor.failure();
+    quantizer.values(std::span(indices).first(count), std::span(numbers).first(count), *factor,
+                     values.subspan(first, count));
   }
   return decoder->check_end();
 }
@@ -359,7 +391,8 @@ double predict_step_bytes(const plan::CodecSpec& spec, std::span<const float> va
   const Quantizer quantizer(head, spec.step, seed);
   ModelTables tables(head.shape, head.cells());
   const auto bits = static_cast<double>(cost_bits(values, quantizer, tables));
-  return std::min(raw_bytes, static_cast<double>(head.bytes()) + 2.0 * static_cast<double>(head.states) + bits / 8.0);
+  return std::min(raw_bytes, static_cast<double>(head.bytes() + head.factors_bytes(values.size())) +
+                                 2.0 * static_cast<double>(head.states) + bits / 8.0);
 }
 
 }  // namespace runnel::codec

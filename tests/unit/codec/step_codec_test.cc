@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "runtime/base/crc32c.h"
 #include "runtime/codec/instruction_set.h"
 #include "tests/unit/codec/vectors.h"
 
@@ -138,6 +139,25 @@ TEST(Deadzone, RotatedItIsTheOracleAndUnbiased) {
   }
 }
 
+TEST(Deadzone, RotatedItIsUnbiasedWhereChunksDiffer) {
+  std::vector<float> values = laplace_vector(1 << 16, 18);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] *= static_cast<float>(std::exp2(static_cast<int>(i / 4096 % 7) - 3));
+  const plan::CodecSpec spec = step_spec(plan::CodecId::kDeadzone, 0.2F, true);
+  std::vector<double> mean(values.size());
+  constexpr int kSenders = 50;
+  double nmse = 0.0;
+  for (int sender = 0; sender < kSenders; ++sender) {
+    const Trip trip = round_trip(spec, values, 200 + static_cast<uint64_t>(sender));
+    nmse += trip.nmse / kSenders;
+    for (size_t i = 0; i < values.size(); ++i) mean[i] += double{trip.decoded[i]} / kSenders;
+  }
+  double error = 0.0;
+  for (size_t i = 0; i < values.size(); ++i) error += std::pow(mean[i] - double{values[i]}, 2);
+  // The mean of K unbiased decodes has 1/K of the error of one.
+  EXPECT_LT(error / squared_norm(values), 1.3 * nmse / kSenders);
+}
+
 TEST(Deadzone, OnLaplaceValuesItIsNearTheBestScalarQuantizer) {
   const std::vector<float> values = laplace_vector(kLong, 12);
   const double rms = std::sqrt(squared_norm(values) / kLong);
@@ -207,6 +227,38 @@ TEST(StepCodec, EveryInstructionSetMakesTheSameBytesAndValues) {
         limit_instruction_set("auto");
       }
     }
+  }
+}
+
+// The bytes are the same on every machine: inputs made of integers, and the checksums of what they gave when the format
+// was settled.
+TEST(StepCodec, TheBytesStay) {
+  std::vector<float> values(10'000);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint64_t word = mix64(derive_key(11, i));
+    const auto integer = static_cast<int32_t>(word % 2001) - 1000;
+    values[i] = static_cast<float>(integer) / static_cast<float>(64U << (i / 1000));
+  }
+  const struct {
+    plan::CodecId codec;
+    float step;
+    bool rotate;
+    float keep;
+    uint32_t checksum;
+  } rows[] = {
+      {plan::CodecId::kDithered, 0.5F, false, 1.0F, 2636386406U},
+      {plan::CodecId::kDithered, 8.0F, false, 1.0F, 2017556666U},
+      {plan::CodecId::kDeadzone, 0.5F, false, 1.0F, 2503866474U},
+      {plan::CodecId::kDeadzone, 8.0F, true, 1.0F, 3548577167U},
+      {plan::CodecId::kDithered, 1.0F, false, 0.25F, 1696010132U},
+      {plan::CodecId::kDeadzone, 0.01F, false, 1.0F, 1585908564U},
+  };
+  for (const auto& row : rows) {
+    plan::CodecSpec spec = step_spec(row.codec, row.step, row.rotate);
+    spec.keep = row.keep;
+    const Encoded encoded = encode(spec, values, 12);
+    EXPECT_EQ(crc32c(encoded.tensor.payload), row.checksum) << plan::codec_name(row.codec) << " with step " << row.step
+                                                            << ": " << encoded.tensor.payload.size() << " bytes";
   }
 }
 
