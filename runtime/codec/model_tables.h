@@ -6,7 +6,7 @@
 // the `shape`, covers Gaussian, Laplace and heavier tails. A `class` is one scale of a logarithmic grid.
 //
 // All arithmetic is + - * / on IEEE doubles, so that both ends have the same integers whatever they run on.
-// Memory: about 43 KiB, no heap.
+// Memory: about 36 KiB, no heap.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ namespace runnel::codec {
 inline constexpr size_t kGroup = 16;  // coordinates that share a class, with dithers 1/16 apart
 inline constexpr unsigned kProbabilityBits = 15;
 inline constexpr uint32_t kProbabilityOne = 1U << kProbabilityBits;
-inline constexpr unsigned kShapes = 6;
+inline constexpr unsigned kShapes = 8;
 inline constexpr unsigned kClasses = 29;  // scales with a table of their own
 inline constexpr unsigned kClassesAll =
     kClasses + 4 * 14;  // above: the same tables, with low bits left out of the model
@@ -66,7 +66,7 @@ class ModelTables {
     uint16_t zero = 0;  // where in the pool the threshold of x = 1/32 step stands
     int16_t reach = 0;  // 0 = not made
   };
-  static constexpr int kReachMax = 42;
+  static constexpr int kReachMax = 26;
   void make(unsigned table);
 
   unsigned shape_;
@@ -74,7 +74,7 @@ class ModelTables {
   size_t used_ = 0;  // of the pool
   std::array<Class, kClasses> classes_{};
   std::array<float, kClassesAll> upper_;  // class_of: the mean below which a class is chosen
-  std::array<uint16_t, 21504> pool_;      // enough for all tables of the widest shape
+  std::array<uint16_t, 17408> pool_;      // enough for all tables of the widest shape
 };
 
 }  // namespace runnel::codec
