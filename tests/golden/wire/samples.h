@@ -58,6 +58,7 @@ inline RoundPlan round_plan() {
   message.plan.time_left = seconds(600);
   message.plan.training = {0.125F, 0.5F, 0.0078125F, 0.25F, 16, 2, 40};
   message.plan.codec = {plan::CodecId::kQsgd, 7, 128, 64};
+  message.plan.codec.bits = 2.0F;  // what an absent field means
   return message;
 }
 
