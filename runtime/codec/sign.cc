@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
-#include "runtime/base/lane_rng.h"
+#include "runtime/codec/quantizer.h"
 
 namespace runnel::codec {
 namespace {
@@ -19,36 +20,62 @@ constexpr uint64_t payload_bytes(uint32_t count, uint32_t bucket) {
   return uint64_t{buckets_of(count, bucket)} * sizeof(float) + (uint64_t{count} + 7) / 8;
 }
 
-float scale_of(plan::CodecId codec, std::span<const float> values) {
-  float largest = 0.0F;
-  double sum = 0.0;
-  for (const float value : values) {
-    largest = std::max(largest, std::fabs(value));
-    sum += std::fabs(value);
+constexpr size_t kLanes = 8;  // partial results, whatever vectors the machine has
+
+float largest_of(std::span<const float> values) {
+  std::array<float, kLanes> lanes{};
+  const size_t whole = values.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] = std::max(lanes[lane], std::fabs(values[i + lane]));
   }
-  if (codec == plan::CodecId::kSignDithered) return largest;
+  for (size_t i = whole; i < values.size(); ++i) lanes[0] = std::max(lanes[0], std::fabs(values[i]));
+  return *std::max_element(lanes.begin(), lanes.end());
+}
+
+float mean_magnitude(std::span<const float> values) {
+  std::array<double, kLanes> lanes{};
+  const size_t whole = values.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += std::fabs(values[i + lane]);
+  }
+  for (size_t i = whole; i < values.size(); ++i) lanes[i - whole] += std::fabs(values[i]);
+  double sum = 0.0;
+  for (const double lane : lanes) sum += lane;
   return static_cast<float>(sum / static_cast<double>(values.size()));
 }
 
-// Numbers of the coordinates in order, in (-1, 1) and symmetric around zero: 16 bits each, so that a sign's probability
-// is right to 2^-17.
-class Noise {
- public:
-  explicit Noise(uint64_t seed) : rng_(derive_key(seed, kNoisePart)) {}
-
-  float next() {
-    if (index_ % LaneRng::kChunk == 0) state_ = rng_.start(index_ / LaneRng::kChunk);
-    if (index_ % LaneRng::kStep == 0) LaneRng::step(state_, numbers_);
-    const int32_t number = numbers_[index_++ % LaneRng::kStep];
-    return static_cast<float>(2 * number - 65535) * 0x1.0p-16F;
+// A byte for each value, 1 for negative, or negative after the noise: numbers in (-1, 1) times the scale, symmetric
+// around zero, of 16 bits each, so that a sign's probability is right to 2^-17.
+void sign_of(std::span<const float> values, uint8_t* negative) {
+  for (size_t i = 0; i < values.size(); ++i) negative[i] = std::signbit(values[i]) ? 1 : 0;
+}
+void sign_of(std::span<const float> values, float scale, const uint16_t* numbers, uint8_t* negative) {
+  const double unit = 0x1.0p-16 * scale;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double noise = 2 * int32_t{numbers[i]} - 65535;
+    negative[i] = values[i] + noise * unit < 0.0 ? 1 : 0;
   }
+}
 
- private:
-  LaneRng rng_;
-  LaneRng::State state_{};
-  std::array<uint16_t, LaneRng::kStep> numbers_{};
-  uint64_t index_ = 0;
-};
+// Eight bytes of 0 or 1 to the bits of one, the first lowest.
+uint8_t packed_bits(const uint8_t* bits) {
+  return static_cast<uint8_t>(load_le<uint64_t>(bits) * 0x0102040810204080ULL >> 56);
+}
+
+// scale or -scale for the bits from number `first` on.
+void spread_signs(const uint8_t* bits, float scale, size_t first, std::span<float> values) {
+  const auto magnitude = std::bit_cast<uint32_t>(scale);
+  const auto value_at = [&](uint32_t byte, size_t bit) {
+    return std::bit_cast<float>(magnitude | (byte >> bit & 1U) << 31);
+  };
+  size_t i = 0;
+  for (; i < values.size() && (first + i) % 8 != 0; ++i) values[i] = value_at(bits[(first + i) / 8], (first + i) % 8);
+  for (; i + 8 <= values.size(); i += 8) {
+    const uint32_t byte = bits[(first + i) / 8];
+    for (size_t bit = 0; bit < 8; ++bit) values[i + bit] = value_at(byte, bit);
+  }
+  for (; i < values.size(); ++i) values[i] = value_at(bits[(first + i) / 8], (first + i) % 8);
+}
 
 }  // namespace
 
@@ -60,27 +87,35 @@ Result<plan::EncodedTensor> encode_sign(const plan::CodecSpec& spec, std::span<c
                                         MutableByteView out) {
   if (Failure failure = check_finite(values); !failure.ok()) return failure;
   const auto count = static_cast<uint32_t>(values.size());
-  const uint64_t bits_from = uint64_t{buckets_of(count, spec.bucket)} * sizeof(float);
+  const bool dithered = spec.codec == plan::CodecId::kSignDithered;
   const ByteView payload = out.first(static_cast<size_t>(payload_bytes(count, spec.bucket)));
-  std::fill(out.begin() + static_cast<ptrdiff_t>(bits_from), out.begin() + static_cast<ptrdiff_t>(payload.size()),
-            uint8_t{0});
-  Noise noise(seed);
   float largest_scale = 0.0F;
   for (uint32_t first = 0, b = 0; first < count; first += std::min(spec.bucket, count - first), ++b) {
     const std::span<const float> bucket = values.subspan(first, std::min(spec.bucket, count - first));
-    const float scale = scale_of(spec.codec, bucket);
+    const float scale = dithered ? largest_of(bucket) : mean_magnitude(bucket);
     store_le(out.data() + b * sizeof(float), scale);
     largest_scale = std::max(largest_scale, scale);
-    for (size_t i = 0; i < bucket.size(); ++i) {
-      bool negative = std::signbit(bucket[i]);
-      if (spec.codec == plan::CodecId::kSignDithered) {
-        // The noise is drawn where it has no effect too: coordinate n has number n.
-        const double dither = noise.next();
-        negative = bucket[i] + dither * scale < 0.0;
+  }
+  const LaneRng rng(derive_key(seed, kNoisePart));
+  std::array<uint16_t, LaneRng::kChunk> numbers;
+  std::array<uint8_t, LaneRng::kChunk> negative;
+  uint8_t* bits = out.data() + size_t{buckets_of(count, spec.bucket)} * sizeof(float);
+  for (uint32_t first = 0; first < count; first += std::min<uint32_t>(LaneRng::kChunk, count - first)) {
+    const std::span<const float> chunk = values.subspan(first, std::min<size_t>(LaneRng::kChunk, count - first));
+    if (dithered) {
+      draw_numbers(rng, first / LaneRng::kChunk, chunk.size(), numbers);
+      for (size_t at = 0; at < chunk.size();) {
+        const size_t b = (first + at) / spec.bucket;
+        const size_t size = std::min(chunk.size() - at, (b + 1) * spec.bucket - (first + at));
+        const auto scale = load_le<float>(out.data() + b * sizeof(float));
+        sign_of(chunk.subspan(at, size), scale, numbers.data() + at, negative.data() + at);
+        at += size;
       }
-      uint8_t& byte = out[static_cast<size_t>(bits_from) + (first + i) / 8];
-      byte = static_cast<uint8_t>(byte | (negative ? 1U : 0U) << ((first + i) % 8));
+    } else {
+      sign_of(chunk, negative.data());
     }
+    std::fill(negative.begin() + static_cast<ptrdiff_t>(chunk.size()), negative.end(), uint8_t{0});
+    for (size_t i = 0; i < chunk.size(); i += 8) *bits++ = packed_bits(negative.data() + i);
   }
   plan::EncodedTensor tensor;
   tensor.codec = spec.codec;
@@ -118,7 +153,7 @@ Failure decode_sign(const plan::EncodedTensor& tensor, std::span<float> values) 
     }
     const uint32_t first = b * tensor.bucket;
     const uint32_t end = first + std::min(tensor.bucket, tensor.count - first);
-    for (uint32_t i = first; i < end; ++i) values[i] = (bits[i / 8] >> (i % 8) & 1) != 0 ? -scale : scale;
+    spread_signs(bits, scale, first, values.subspan(first, end - first));
   }
   return Error::kOk;
 }
