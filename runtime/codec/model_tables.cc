@@ -61,22 +61,20 @@ constexpr double kMeanOfHalfNormal = 0.79788456080286536;
 class Density {
  public:
   // `mean` of |x|.
-  Density(unsigned shape, double mean) : scales_(kScales[shape]) {
+  Density(unsigned shape, double mean) : parts_(shape == 0 ? 1 : kParts) {
     double factor = 0.0;
-    for (size_t i = 0; i < kParts; ++i) factor += kWeights[i] * scales_[i];
-    inverse_ = factor * kMeanOfHalfNormal / mean;
-    parts_ = shape == 0 ? 1 : kParts;
+    for (size_t i = 0; i < kParts; ++i) factor += kWeights[i] * kScales[shape][i];
+    for (size_t i = 0; i < kParts; ++i) inverse_[i] = factor * kMeanOfHalfNormal / mean / kScales[shape][i];
   }
   double below(double x) const {
-    if (parts_ == 1) return normal(x * inverse_);
+    if (parts_ == 1) return normal(x * inverse_[0]);
     double sum = 0.0;
-    for (size_t i = 0; i < kParts; ++i) sum += kWeights[i] * normal(x * inverse_ / scales_[i]);
+    for (size_t i = 0; i < kParts; ++i) sum += kWeights[i] * normal(x * inverse_[i]);
     return sum;
   }
 
  private:
-  const double* scales_;
-  double inverse_;
+  double inverse_[kParts];
   size_t parts_;
 };
 
@@ -126,16 +124,29 @@ void ModelTables::make(unsigned table) {
   classes_[table] = {static_cast<uint16_t>(used_ + static_cast<size_t>(-first)), static_cast<int16_t>(reach)};
   // One more every sixteen keeps every symbol possible.
   const int room = static_cast<int>(kProbabilityOne) - (last - first) / 16 - 2;
-  for (int m = first; m <= last; ++m) {
-    double x = (m + 0.5) / 16.0;
-    if (!cells_.dithered) {
-      // All dithers of a row are the same threshold: row k is m = 16k - 16 .. 16k - 1.
-      const int k = (m >= 0 ? m : m - 15) / 16 + 1;
-      const double rounding = double{cells_.rounding};
-      x = k >= 1 ? k - rounding : k - 1 + rounding;
+  uint16_t* const zero = &pool_[classes_[table].zero];
+  const auto put = [&](int m, double below) {
+    if (m < first) return;  // the mirror of the last
+    zero[m] = static_cast<uint16_t>(1 + (m - first) / 16 + static_cast<int>(below * room));
+  };
+  if (cells_.dithered) {
+    // The distribution is symmetric: what is below -x is above x.
+    for (int m = 0; m <= last; ++m) {
+      const double below = density.below((m + 0.5) / 16.0);
+      put(m, below);
+      put(-1 - m, 1.0 - below);
     }
-    pool_[used_++] = static_cast<uint16_t>(1 + (m - first) / 16 + static_cast<int>(density.below(x) * room));
+  } else {
+    // All dithers of a row have the same threshold: row k is m = 16k - 16 .. 16k - 1.
+    for (int k = 1; k <= reach + 1; ++k) {
+      const double below = density.below(k - double{cells_.rounding});
+      for (int m = 16 * k - 16; m < 16 * k; ++m) {
+        put(m, below);
+        put(-1 - m, 1.0 - below);
+      }
+    }
   }
+  used_ += length;
 }
 
 unsigned ModelTables::class_of(float mean) const {

@@ -22,8 +22,8 @@ constexpr Scheme kSchemes[] = {
     {plan::CodecId::kNuqsgdInf, bucketed_bytes_max, encode_bucketed, decode_bucketed},
     {plan::CodecId::kTerngrad, bucketed_bytes_max, encode_bucketed, decode_bucketed},
     {plan::CodecId::kFp16, fp16_bytes_max, encode_fp16, decode_fp16},
-    {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes},
-    {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes},
+    {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes, guess_step},
+    {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes, guess_step},
     {plan::CodecId::kTrellis, trellis_bytes_max, encode_trellis, decode_trellis, predict_trellis_bytes},
     {plan::CodecId::kSign, sign_bytes_max, encode_sign, decode_sign},
     {plan::CodecId::kSignDithered, sign_bytes_max, encode_sign, decode_sign},
@@ -42,7 +42,8 @@ const Scheme* find_scheme(plan::CodecId id) {
 Failure check_finite(std::span<const float> values) {
   // Without a branch, so that the compiler makes vectors of it; where the value is matters only if there is one.
   uint32_t strange = 0;
-  for (const float value : values) strange |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7F800000U) == 0x7F800000U);
+  for (const float value : values)
+    strange |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7F800000U) == 0x7F800000U);
   if (strange == 0) return Error::kOk;
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;

@@ -31,6 +31,10 @@ struct Scheme {
 
   // Schemes with a step only: the payload's size in bytes, without encoding. The values are finite.
   double (*predict_bytes)(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) = nullptr;
+
+  // Schemes with a step, optional: a step whose payload is near `bytes_max`, found faster than by predict_bytes alone.
+  float (*guess_step)(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
+                      double bytes_max) = nullptr;
 };
 
 // Null for a number that no scheme has.

@@ -395,4 +395,36 @@ double predict_step_bytes(const plan::CodecSpec& spec, std::span<const float> va
                                  2.0 * static_cast<double>(head.states) + bits / 8.0);
 }
 
+// Bisects with one head and one set of tables, which hardly depend on the step.
+float guess_step(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed, double bytes_max) {
+  double squares = 0.0;
+  for (const float value : values) squares += double{value} * double{value};
+  const double rms = std::sqrt(squares / static_cast<double>(values.size()));
+  // At a bit a value, a step is about 2.5 times their scale; each bit more halves it.
+  const double bits = std::clamp(8.0 * bytes_max / static_cast<double>(values.size()), 0.01, 16.0);
+  double step = bits > 1.0 ? std::ldexp(2.5 * rms, -static_cast<int>(bits - 0.5)) : 2.5 * rms / bits;
+  const float largest = largest_magnitude(values);
+  const auto valid = [&](double at) {
+    return std::clamp(at, std::max(1e-28, 2.0 * double{largest} / double{kIndexMax}), 1e28);
+  };
+  plan::CodecSpec at = spec;
+  at.step = static_cast<float>(valid(step));
+  const Head head = plan_head(at, values, seed);
+  ModelTables tables(head.shape, head.cells());
+  const double fixed = static_cast<double>(head.bytes() + head.factors_bytes(values.size()) + 2 * head.states);
+  // The rate falls by a bit an octave where it is high, and more slowly below: bracketed first, then halved.
+  double low = 0.0;
+  double high = 0.0;
+  step = valid(step);
+  for (int i = 0; i < 24 && (low == 0.0 || high == 0.0 || high > low * 1.03); ++i) {
+    const Quantizer quantizer(head, static_cast<float>(step), seed);
+    const bool fits = fixed + static_cast<double>(cost_bits(values, quantizer, tables)) / 8.0 <= bytes_max;
+    (fits ? high : low) = step;
+    const double next = low == 0.0 ? step / 2.0 : high == 0.0 ? step * 2.0 : std::sqrt(low * high);
+    if (valid(next) != next) break;
+    step = next;
+  }
+  return static_cast<float>(high > 0.0 ? high : step);
+}
+
 }  // namespace runnel::codec

@@ -18,5 +18,6 @@ Result<plan::EncodedTensor> encode_step(const plan::CodecSpec& spec, std::span<c
                                         MutableByteView out);
 Failure decode_step(const plan::EncodedTensor& tensor, std::span<float> values);
 double predict_step_bytes(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed);
+float guess_step(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed, double bytes_max);
 
 }  // namespace runnel::codec

@@ -51,30 +51,59 @@ std::span<const float> prepared(const plan::CodecSpec& spec, std::span<const flo
   return kept;
 }
 
+// Square roots are exact everywhere, what the C library makes of exp2 is not.
+float step_on_grid(int k) {
+  static const double root = std::sqrt(std::sqrt(std::sqrt(std::sqrt(std::sqrt(2.0)))));
+  double mantissa = 1.0;
+  for (int i = 0; i < (k & 31); ++i) mantissa *= root;
+  return static_cast<float>(std::ldexp(mantissa, k >> 5));
+}
+
+// Steps are 2^(k/32).
 float step_of_prepared(const Scheme& scheme, plan::CodecSpec spec, std::span<const float> values, uint64_t seed,
                        double bytes_max) {
   float largest = 0.0F;
   for (const float value : values) largest = std::max(largest, std::abs(value));
   if (largest == 0.0F) return 1.0F;
-  // Steps are 2^(k/32). At the coarsest next to no value is anything but zero, dither or not; where the finest is,
-  // symbols end.
+  // At the coarsest next to no value is anything but zero, dither or not; where the finest is, symbols end.
   const int coarsest = 32 * std::min(95, std::ilogb(largest) + 12);
   const int finest = 32 * std::max(-95, std::ilogb(largest) - 18);
-  // Square roots are exact everywhere, what the C library makes of exp2 is not.
-  const auto step_at = [](int k) {
-    static const double root = std::sqrt(std::sqrt(std::sqrt(std::sqrt(std::sqrt(2.0)))));
-    double mantissa = 1.0;
-    for (int i = 0; i < (k & 31); ++i) mantissa *= root;
-    return static_cast<float>(std::ldexp(mantissa, k >> 5));
+  const auto fits_at = [&](int k) {
+    spec.step = step_on_grid(k);
+    return scheme.predict_bytes(spec, values, seed) <= bytes_max;
   };
   int fits = std::max(coarsest, finest + 1);
   int below = finest;
+  if (scheme.guess_step != nullptr) {
+    // From the guess outwards, in growing strides, until it is between one that fits and one that does not.
+    const float guess = scheme.guess_step(spec, values, seed, bytes_max);
+    int k = 32 * std::ilogb(guess);
+    while (k < coarsest && step_on_grid(k + 1) <= guess) ++k;
+    k = std::clamp(k, below + 1, fits - 1);
+    const bool coarser = !fits_at(k);
+    for (int stride = 1; k > below && k < fits; stride *= 2) {
+      if (coarser) {
+        below = k;
+        k += stride;
+        if (k >= fits || fits_at(k)) {
+          fits = std::min(fits, k);
+          break;
+        }
+      } else {
+        fits = k;
+        k -= stride;
+        if (k <= below || !fits_at(k)) {
+          below = std::max(below, k);
+          break;
+        }
+      }
+    }
+  }
   while (fits - below > 1) {
     const int middle = below + (fits - below) / 2;
-    spec.step = step_at(middle);
-    (scheme.predict_bytes(spec, values, seed) <= bytes_max ? fits : below) = middle;
+    (fits_at(middle) ? fits : below) = middle;
   }
-  return step_at(fits);
+  return step_on_grid(fits);
 }
 
 // Every tensor lies inside the flat vector, and the vector has the model's size.

@@ -98,6 +98,40 @@ TEST(FleetSimulation, FaultsThatLetEveryUpdateArriveInTimeDoNotChangeTheModel) {
   }
 }
 
+void use_error_feedback(SmallFleet& fleet) {
+  fleet.options.plan.codec.codec = plan::CodecId::kDeadzone;
+  fleet.options.plan.codec.bits = 0.5F;
+  fleet.options.plan.codec.error_feedback = true;
+}
+
+// What an update lost is neither lost nor counted twice by any crash: else the model would be another.
+TEST(FleetSimulation, WithErrorFeedbackFaultsDoNotChangeTheModelEither) {
+  SmallFleet calm(1);
+  use_error_feedback(calm);
+  const SimulationReport reference = simulate(calm.options);
+  EXPECT_NE(reference.model, simulate(SmallFleet(1).options).model);
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SmallFleet fleet(seed);
+    use_error_feedback(fleet);
+    fleet.options.faults = faults_of(seed);
+    fleet.options.plan.deadline_seconds = 1e6;  // nothing is ever late
+    const SimulationReport report = simulate(fleet.options);
+    ASSERT_TRUE(kept_every_promise(report)) << "seed " << seed;
+    EXPECT_EQ(report.model, reference.model) << "seed " << seed;
+  }
+}
+
+TEST(FleetSimulation, PromisesHoldWithErrorFeedbackWhenUpdatesAreLate) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SmallFleet fleet(seed);
+    use_error_feedback(fleet);
+    fleet.options.faults = faults_of(seed);
+    fleet.options.plan.deadline_seconds = 10.0;
+    const SimulationReport report = simulate(fleet.options);
+    ASSERT_TRUE(kept_every_promise(report)) << "seed " << seed;
+  }
+}
+
 TEST(FleetSimulation, OverSelectionAndSmallCohortsComeToAnEnd) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     SmallFleet fleet(seed, 8);

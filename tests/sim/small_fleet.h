@@ -56,6 +56,7 @@ struct SmallFleet {
     options.plan.quorum = 1;
     options.plan.deadline_seconds = 60.0;
     options.plan.training.batch_size = 8;
+    options.plan.codec.codec = plan::CodecId::kQsgd;
     options.plan.codec.bucket = 16;
     options.plan.codec.exact_coordinates_max = 4;
   }
