@@ -138,7 +138,7 @@ class FixedTensor {
     for (int32_t q = -most; q <= most; ++q) table[static_cast<size_t>(q + most)] = weight * level_values(q);
     const uint8_t* codes = codes_.data() + at / 2;
 #ifdef RUNNEL_FAST_KERNELS
-    if (!use_reference()) return add_nibbles_fast(codes, table.data(), acc);
+    if (!use_reference()) return add_nibbles_fast(codes, table.data(), acc.size(), acc);
 #endif
     for (size_t i = 0; i < acc.size(); i += 64) {
       for (size_t j = 0; j < 8; ++j) {

@@ -45,31 +45,36 @@ HWY_INLINE F LookUp(F low, F high, V index, V side) {
                                 hn::TableLookupLanes(low, within));
 }
 
-template <int kField>
-HWY_INLINE void AddField(F low, F high, V word, float* HWY_RESTRICT acc) {
+template <bool kAdd, int kField>
+HWY_INLINE void TakeField(F low, F high, V word, float* HWY_RESTRICT out) {
   const Floats d;
-  const auto value = LookUp(low, high, hn::ShiftRight<4 * kField>(word), hn::ShiftLeft<28 - 4 * kField>(word));
-  hn::StoreU(hn::Add(hn::LoadU(d, acc + 8 * kField), value), d, acc + 8 * kField);
+  auto value = LookUp(low, high, hn::ShiftRight<4 * kField>(word), hn::ShiftLeft<28 - 4 * kField>(word));
+  if (kAdd) value = hn::Add(hn::LoadU(d, out + 8 * kField), value);
+  hn::StoreU(value, d, out + 8 * kField);
 }
 
-void AddNibbles(const uint8_t* HWY_RESTRICT codes, const float* HWY_RESTRICT table, float* HWY_RESTRICT acc,
-                size_t count) {
+template <bool kAdd>
+void TakeNibbles(const uint8_t* HWY_RESTRICT codes, const float* HWY_RESTRICT tables, size_t table_count,
+                 float* HWY_RESTRICT out, size_t count) {
   const Floats d;
   const Words du;
   const hn::FixedTag<uint8_t, 32> d8;
-  const auto low = hn::LoadU(d, table);
-  const auto high = hn::LoadU(d, table + 8);
-  for (size_t i = 0; i < count; i += 64) {
-    const auto word = hn::BitCast(du, hn::LoadU(d8, codes + i / 2));
-    hwy::Prefetch(codes + i / 2 + 1024);
-    AddField<0>(low, high, word, acc + i);
-    AddField<1>(low, high, word, acc + i);
-    AddField<2>(low, high, word, acc + i);
-    AddField<3>(low, high, word, acc + i);
-    AddField<4>(low, high, word, acc + i);
-    AddField<5>(low, high, word, acc + i);
-    AddField<6>(low, high, word, acc + i);
-    AddField<7>(low, high, word, acc + i);
+  for (size_t begin = 0; begin < count; begin += table_count, tables += 16) {
+    const auto low = hn::LoadU(d, tables);
+    const auto high = hn::LoadU(d, tables + 8);
+    const size_t end = begin + table_count < count ? begin + table_count : count;
+    for (size_t i = begin; i < end; i += 64) {
+      const auto word = hn::BitCast(du, hn::LoadU(d8, codes + i / 2));
+      hwy::Prefetch(codes + i / 2 + 1024);
+      TakeField<kAdd, 0>(low, high, word, out + i);
+      TakeField<kAdd, 1>(low, high, word, out + i);
+      TakeField<kAdd, 2>(low, high, word, out + i);
+      TakeField<kAdd, 3>(low, high, word, out + i);
+      TakeField<kAdd, 4>(low, high, word, out + i);
+      TakeField<kAdd, 5>(low, high, word, out + i);
+      TakeField<kAdd, 6>(low, high, word, out + i);
+      TakeField<kAdd, 7>(low, high, word, out + i);
+    }
   }
 }
 
@@ -101,13 +106,18 @@ void LookUpAll(const uint8_t* HWY_RESTRICT symbols, const float* HWY_RESTRICT ta
 
 #else  // vectors too narrow for sixteen-entry tables in registers: the table stays in the nearest cache
 
-void AddNibbles(const uint8_t* HWY_RESTRICT codes, const float* HWY_RESTRICT table, float* HWY_RESTRICT acc,
-                size_t count) {
+template <bool kAdd>
+void TakeNibbles(const uint8_t* HWY_RESTRICT codes, const float* HWY_RESTRICT tables, size_t table_count,
+                 float* HWY_RESTRICT out, size_t count) {
   for (size_t i = 0; i < count; i += 64) {
+    const float* const table = tables + 16 * (i / table_count);
     for (size_t j = 0; j < 8; ++j) {
       uint32_t word;
       std::memcpy(&word, codes + i / 2 + 4 * j, sizeof word);
-      for (size_t k = 0; k < 8; ++k) acc[i + 8 * k + j] += table[word >> (4 * k) & 15];
+      for (size_t k = 0; k < 8; ++k) {
+        const float value = table[word >> (4 * k) & 15];
+        out[i + 8 * k + j] = kAdd ? out[i + 8 * k + j] + value : value;
+      }
     }
   }
 }
@@ -124,6 +134,14 @@ void LookUpAll(const uint8_t* HWY_RESTRICT symbols, const float* HWY_RESTRICT ta
 
 #endif
 
+void AddNibbles(const uint8_t* codes, const float* tables, size_t table_count, float* acc, size_t count) {
+  TakeNibbles<true>(codes, tables, table_count, acc, count);
+}
+
+void LookUpNibbles(const uint8_t* codes, const float* tables, size_t table_count, float* values, size_t count) {
+  TakeNibbles<false>(codes, tables, table_count, values, count);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace runnel::codec
 HWY_AFTER_NAMESPACE();
@@ -133,6 +151,7 @@ namespace runnel::codec {
 namespace {
 HWY_EXPORT(NibblesWithin);
 HWY_EXPORT(AddNibbles);
+HWY_EXPORT(LookUpNibbles);
 HWY_EXPORT(AddBytes);
 HWY_EXPORT(LookUpAll);
 }  // namespace
@@ -141,8 +160,12 @@ bool nibbles_within_fast(std::span<const uint8_t> codes, uint32_t highest) {
   return HWY_DYNAMIC_DISPATCH(NibblesWithin)(codes.data(), codes.size(), highest);
 }
 
-void add_nibbles_fast(const uint8_t* codes, const float* table, std::span<float> acc) {
-  HWY_DYNAMIC_DISPATCH(AddNibbles)(codes, table, acc.data(), acc.size());
+void add_nibbles_fast(const uint8_t* codes, const float* tables, size_t table_count, std::span<float> acc) {
+  HWY_DYNAMIC_DISPATCH(AddNibbles)(codes, tables, table_count, acc.data(), acc.size());
+}
+
+void look_up_nibbles_fast(const uint8_t* codes, const float* tables, size_t table_count, std::span<float> values) {
+  HWY_DYNAMIC_DISPATCH(LookUpNibbles)(codes, tables, table_count, values.data(), values.size());
 }
 
 void add_bytes_fast(const uint8_t* symbols, const float* table, std::span<float> acc) {

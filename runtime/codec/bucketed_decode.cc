@@ -19,6 +19,9 @@ namespace {
 constexpr uint32_t kChunk = LaneRng::kChunk;
 // With at most so many symbols a bucket's values come from a table.
 constexpr size_t kTableSymbols = 16;
+// A chunk whose buckets are whole multiples of this is decoded with a table for each of them.
+constexpr uint32_t kTableBucketMin = 64;
+using ChunkTables = std::array<float, kChunk / kTableBucketMin * kTableSymbols>;
 
 // What the codes of a tensor are read against.
 struct Frame {
@@ -54,6 +57,18 @@ struct Store {
   void put(uint32_t first, uint32_t count, Value&& value) const {
     for (uint32_t i = 0; i < count; ++i) values[first + i] = value(i);
   }
+  // What a table holds for a value.
+  float table_value(float value) const { return value; }
+#ifdef RUNNEL_FAST_KERNELS
+  void put_groups(uint32_t first, const uint8_t* codes, const ChunkTables& tables, uint32_t table_count,
+                  uint32_t count) const {
+    look_up_nibbles_fast(codes, tables.data(), table_count, values.subspan(first, count));
+  }
+#endif
+  void put_rans(RansDecoder& decoder, uint32_t first, const ChunkTables& tables, uint32_t table_count,
+                uint32_t count) const {
+    decoder.take_values(tables, table_count, values.subspan(first, count), false);
+  }
   // Bytes below 16, and what they stand for.
   void put_table(uint32_t first, std::span<const uint8_t> bytes, const std::array<float, kTableSymbols>& table) const {
 #ifdef RUNNEL_FAST_KERNELS
@@ -73,6 +88,17 @@ struct Add {
   template <typename Value>
   void put(uint32_t first, uint32_t count, Value&& value) const {
     for (uint32_t i = 0; i < count; ++i) acc[first + i] += weight * value(i);
+  }
+  float table_value(float value) const { return weight * value; }
+#ifdef RUNNEL_FAST_KERNELS
+  void put_groups(uint32_t first, const uint8_t* codes, const ChunkTables& tables, uint32_t table_count,
+                  uint32_t count) const {
+    add_nibbles_fast(codes, tables.data(), table_count, acc.subspan(first, count));
+  }
+#endif
+  void put_rans(RansDecoder& decoder, uint32_t first, const ChunkTables& tables, uint32_t table_count,
+                uint32_t count) const {
+    decoder.take_values(tables, table_count, acc.subspan(first, count), true);
   }
   void put_table(uint32_t first, std::span<const uint8_t> bytes, std::array<float, kTableSymbols> table) const {
     for (float& value : table) value *= weight;
@@ -95,6 +121,27 @@ ValueTable table_of(const Frame& frame, float norm, int32_t lowest, int32_t high
   ValueTable table{};
   for (int32_t q = lowest; q <= highest; ++q) table[static_cast<size_t>(q - lowest)] = level_values(q);
   return table;
+}
+
+// Tables for all of a chunk's values, one for each bucket that begins in it or holds it, if its buckets divide it and
+// none is of zeros. Returns how many values share a table, else 0.
+template <typename Sink>
+uint32_t chunk_tables(const Frame& frame, uint32_t chunk, int32_t lowest, int32_t highest, const Sink& sink,
+                      ChunkTables& tables) {
+  const uint32_t bucket = frame.tensor.bucket;
+  const bool aligned = bucket % kTableBucketMin == 0 && (kChunk % bucket == 0 || bucket % kChunk == 0);
+  if (!aligned || static_cast<size_t>(highest - lowest) >= kTableSymbols) return 0;
+  bool any_zero = false;
+  float* next = tables.data();
+  const uint32_t begin = chunk * kChunk;
+  frame.for_each_part(begin, frame.chunk_end(chunk), [&](float norm, uint32_t, uint32_t) {
+    any_zero = any_zero || norm == 0.0F;
+    const LevelValues level_values(frame.quantizer, norm);
+    for (int32_t q = lowest; q <= highest; ++q) *(next + (q - lowest)) = sink.table_value(level_values(q));
+    std::fill(next + (highest - lowest + 1), next + kTableSymbols, 0.0F);
+    next += kTableSymbols;
+  });
+  return any_zero ? 0 : std::min(bucket, kChunk);
 }
 
 // Symbols of one bucket as they are, or as bytes counted from the lowest; through a table where one is worth while.
@@ -180,10 +227,26 @@ Failure take_fixed(const Frame& frame, const Sink& sink) {
   const uint32_t width = fixed_width(symbol_max);
   const uint64_t expected = fixed_bytes(width, frame.tensor.count);
   if (frame.codes.size() != expected) return wrong_size(frame.codes.size(), expected);
+#ifdef RUNNEL_FAST_KERNELS
+  const bool nibbles = width == 4 && !use_reference();
+  ChunkTables tables;
+#endif
   std::array<int16_t, kChunk> buffer;
   for (uint32_t chunk = 0; chunk < frame.chunks(); ++chunk) {
     const uint32_t begin = chunk * kChunk;
     const uint32_t end = frame.chunk_end(chunk);
+#ifdef RUNNEL_FAST_KERNELS
+    if (nibbles && end - begin == kChunk) {
+      const ByteView groups = frame.codes.subspan(size_t{chunk} * (kChunk / 2), kChunk / 2);
+      const auto most = static_cast<int32_t>(symbol_max);
+      const uint32_t table_count = chunk_tables(frame, chunk, -most, most, sink, tables);
+      // What is out of range, the plain way reports.
+      if (table_count > 0 && nibbles_within_fast(groups, 2 * symbol_max)) {
+        sink.put_groups(begin, groups.data(), tables, table_count, kChunk);
+        continue;
+      }
+    }
+#endif
     const std::span<int16_t> symbols = std::span(buffer).first(end - begin);
     const ByteView codes =
         frame.codes.subspan(size_t{chunk} * (kChunk / 8) * width, static_cast<size_t>(fixed_bytes(width, end - begin)));
@@ -228,9 +291,15 @@ Failure take_rans(const Frame& frame, const Sink& sink) {
   if (rest.size() < states * sizeof(uint32_t)) return fail(Error::kTruncated, "payload ends inside the states");
   RansDecoder decoder(*table, states, rest);
   alignas(64) std::array<uint8_t, kChunk> buffer;
+  ChunkTables tables;
   for (uint32_t chunk = 0; chunk < frame.chunks(); ++chunk) {
     const uint32_t begin = chunk * kChunk;
     const uint32_t end = frame.chunk_end(chunk);
+    if (const uint32_t table_count = chunk_tables(frame, chunk, lowest, highest, sink, tables); table_count > 0) {
+      sink.put_rans(decoder, begin, tables, table_count, end - begin);
+      if (decoder.overrun()) return fail(Error::kTruncated, "payload ends inside its code");
+      continue;
+    }
     uint32_t coded = 0;
     frame.for_each_part(begin, end, [&](float norm, uint32_t, uint32_t count) { coded += norm > 0.0F ? count : 0; });
     decoder.take(std::span(buffer).first(coded));

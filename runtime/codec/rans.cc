@@ -163,6 +163,29 @@ bool RansEncoder::put(std::span<const uint8_t> symbols) {
   return true;
 }
 
+bool RansEncoder::put_groups(uint32_t first_code, ByteView groups) {
+  constexpr size_t kGroupBytes = 32;
+  constexpr size_t kSymbolsMax = 4096;
+  const size_t count = 2 * groups.size();
+  RUNNEL_ASSERT(groups.size() % kGroupBytes == 0 && count <= kSymbolsMax);
+#ifdef RUNNEL_FAST_KERNELS
+  if (!use_reference() && states_ == kRansStatesMax && table_.symbols <= kRansFewSymbols && room() >= 2 * count + 32) {
+    next_ = rans_encode_groups_fast(table_, first_code, groups, state_.data(), next_);
+    return true;
+  }
+#endif
+  std::array<uint8_t, kSymbolsMax> symbols;
+  for (size_t i = 0; i < count; i += 2 * kGroupBytes) {
+    for (size_t j = 0; j < 8; ++j) {
+      const auto word = load_le<uint32_t>(groups.data() + i / 2 + 4 * j);
+      for (size_t k = 0; k < 8; ++k) {
+        symbols[i + 8 * k + j] = static_cast<uint8_t>((word >> (4 * k) & 15) - first_code);
+      }
+    }
+  }
+  return put(std::span(symbols).first(count));
+}
+
 size_t RansEncoder::finish() {
   if (next_ - begin_ < static_cast<std::ptrdiff_t>(4 * states_)) return 0;
   for (size_t lane = states_; lane > 0; --lane) {
@@ -199,14 +222,26 @@ uint32_t RansDecoder::next_word() {
   return word;
 }
 
+uint8_t RansDecoder::take_from(size_t lane) {
+  uint32_t x = state_[lane];
+  const uint32_t slot = x % kRansTotal;
+  const uint8_t symbol = symbol_of_slot_[slot];
+  x = table_.frequency[symbol] * (x >> kRansBits) + slot - table_.start[symbol];
+  if (x < kRansLow) x = x << 16 | next_word();
+  state_[lane] = x;
+  return symbol;
+}
+
+size_t RansDecoder::safe_rows() const {
+  const auto left = static_cast<size_t>(end_ - next_);
+  return left < 96 ? 0 : (left - 32) / (2 * kRansStatesMax);
+}
+
 void RansDecoder::take(std::span<uint8_t> symbols) {
   size_t i = 0;
 #ifdef RUNNEL_FAST_KERNELS
   if (!use_reference() && states_ == kRansStatesMax && table_.symbols <= kRansFewSymbols) {
-    // Only rows whose words are surely there, and a vector's width beyond: what is left goes word by word.
-    while (symbols.size() - i >= kRansStatesMax && end_ - next_ >= 96) {
-      const size_t safe_rows = static_cast<size_t>(end_ - next_ - 32) / (2 * kRansStatesMax);
-      const size_t rows = std::min(safe_rows, (symbols.size() - i) / kRansStatesMax);
+    while (const size_t rows = std::min(safe_rows(), (symbols.size() - i) / kRansStatesMax)) {
       next_ = rans_decode_fast(table_, state_.data(), next_, symbols.subspan(i, rows * kRansStatesMax));
       i += rows * kRansStatesMax;
     }
@@ -214,13 +249,33 @@ void RansDecoder::take(std::span<uint8_t> symbols) {
 #endif
   size_t lane = i % states_;
   for (; i < symbols.size(); ++i) {
-    uint32_t x = state_[lane];
-    const uint32_t slot = x % kRansTotal;
-    const uint8_t symbol = symbol_of_slot_[slot];
-    symbols[i] = symbol;
-    x = table_.frequency[symbol] * (x >> kRansBits) + slot - table_.start[symbol];
-    if (x < kRansLow) x = x << 16 | next_word();
-    state_[lane] = x;
+    symbols[i] = take_from(lane);
+    lane = lane + 1 == states_ ? 0 : lane + 1;
+  }
+}
+
+void RansDecoder::take_values(std::span<const float> tables, size_t table_count, std::span<float> values, bool add) {
+  RUNNEL_ASSERT(table_.symbols <= kRansFewSymbols && table_count % kRansStatesMax == 0);
+  size_t i = 0;
+#ifdef RUNNEL_FAST_KERNELS
+  if (!use_reference() && states_ == kRansStatesMax) {
+    while (const size_t rows = std::min(safe_rows(), (values.size() - i) / kRansStatesMax)) {
+      const size_t left_in_table = (table_count - i % table_count) / kRansStatesMax;
+      const RansRows request = {tables.data() + kRansFewSymbols * (i / table_count),
+                                left_in_table,
+                                table_count / kRansStatesMax,
+                                rows,
+                                values.data() + i,
+                                add};
+      next_ = rans_decode_values_fast(table_, state_.data(), next_, request);
+      i += rows * kRansStatesMax;
+    }
+  }
+#endif
+  size_t lane = i % states_;
+  for (; i < values.size(); ++i) {
+    const float value = tables[kRansFewSymbols * (i / table_count) + take_from(lane)];
+    values[i] = add ? values[i] + value : value;
     lane = lane + 1 == states_ ? 0 : lane + 1;
   }
 }

@@ -70,6 +70,13 @@ class RansEncoder {
   // REQUIRES: symbols that have a frequency.
   bool put(std::span<const uint8_t> symbols);
 
+  // The same for a piece of groups of 64 symbols, each a nibble counted from `first_code`, as fixed_width.h lays them
+  // out. REQUIRES: at most 4096 symbols, at most 16 different.
+  bool put_groups(uint32_t first_code, ByteView groups);
+
+  // Bytes of `out` that the code has not reached; up to 16 of them right below it may have been written to.
+  size_t room() const { return static_cast<size_t>(next_ - begin_); }
+
   // Prepends the states and returns how many bytes at the end of `out` are the code; 0 if they do not fit.
   size_t finish();
 
@@ -89,6 +96,10 @@ class RansDecoder {
   // The next piece, of symbols.size() symbols.
   void take(std::span<uint8_t> symbols);
 
+  // The next piece as values: symbol k of value i is tables[16 (i / table_count) + k]. With `add` they are added to
+  // what is there. REQUIRES: at most 16 symbols; table_count is a multiple of 32; a table for every value.
+  void take_values(std::span<const float> tables, size_t table_count, std::span<float> values, bool add);
+
   // True if all bytes were used, none was missing, and the states are those that an encoder begins with.
   bool finished() const;
   // More was taken than there was.
@@ -96,6 +107,10 @@ class RansDecoder {
 
  private:
   uint32_t next_word();
+  // One step of a state: its symbol.
+  uint8_t take_from(size_t lane);
+  // Whole rows that the vector kernels may take: their words and a vector's width beyond are surely there.
+  size_t safe_rows() const;
 
   size_t states_;
   const uint8_t* next_;
