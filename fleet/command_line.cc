@@ -153,7 +153,7 @@ RunConfig demo_config() {
   config.model = "sensor-cnn";
   config.rounds = 12;
   config.seed = 7;
-  config.levels = 7;
+  config.bits = 1.0;
   return config;
 }
 

@@ -171,6 +171,9 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
     if (Failure bad = plan::set_bits(plan.codec, *given.bits); !bad.ok()) return bad.prefix("--bits");
     if (!given.step) plan.codec.step = 0.0F;
   }
+  if (given.levels && !plan::has_levels(plan.codec.codec)) {
+    return fail(Error::kInvalidArgument, "--levels: %s has none", plan::codec_name(plan.codec.codec));
+  }
   if (given.coder) {
     Result<plan::Coder> coder = coder_from_name(*given.coder);
     if (!coder) return Failure(coder.failure()).prefix("--coder");

@@ -37,7 +37,7 @@ const char* coder_name(Coder coder) {
 Failure set_bits(CodecSpec& codec, double bits) {
   const CodecId id = codec.codec;
   const bool exponential = id == CodecId::kNuqsgd || id == CodecId::kNuqsgdInf;
-  if (id == CodecId::kQsgd || id == CodecId::kQsgdInf || exponential) {
+  if (has_levels(id)) {
     const int bits_max = exponential ? 6 : 16;
     if (!(bits >= 2.0 && bits <= bits_max) || bits != std::floor(bits)) {
       return fail(Error::kOutOfRange, "must be a whole number of 2..%d for %s, not %g", bits_max, codec_name(id), bits);

@@ -50,6 +50,12 @@ constexpr bool has_step(CodecId codec) {
   return codec == CodecId::kDithered || codec == CodecId::kDeadzone || codec == CodecId::kTrellis;
 }
 
+// The schemes whose quantizer has `levels`.
+constexpr bool has_levels(CodecId codec) {
+  return codec == CodecId::kQsgd || codec == CodecId::kQsgdInf || codec == CodecId::kNuqsgd ||
+         codec == CodecId::kNuqsgdInf;
+}
+
 struct CodecSpec {
   CodecId codec = CodecId::kDithered;
   uint32_t levels = 7;  // s, positive levels of qsgd, qsgd_inf (1..32767; with b bits, 2^(b-1) - 1) and nuqsgd (1..30)

@@ -162,6 +162,8 @@ TEST_F(CommandsTest, InitFindsWrongWordsBeforeItTouchesTheDisk) {
                  o.plan.bits = 4;
                }),
                Error::kInvalidArgument, "--bits: cannot be chosen for fp32");
+  expect_error(failure_with([](InitOptions& o) { o.plan.levels = 7; }), Error::kInvalidArgument,
+               "--levels: dithered has none");
   write_text(folder_.file("bad.toml"), "name = \"m\"\ninput = [4]\nclasses = 2\nsize = 3\n");
   expect_error(failure_with([this](InitOptions& o) { o.model = folder_.file("bad.toml"); }), Error::kUnknownName,
                "bad.toml: line 4: unknown key size");
