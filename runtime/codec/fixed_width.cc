@@ -139,4 +139,14 @@ void quantize_and_pack(const Quantizer& quantizer, float norm, std::span<const f
   }
 }
 
+void count_nibbles(ByteView groups, std::span<uint32_t, 16> counts) {
+#ifdef RUNNEL_FAST_KERNELS
+  if (!use_reference()) return count_nibbles_fast(groups, counts);
+#endif
+  for (const uint8_t byte : groups) {
+    ++counts[byte & 15U];
+    ++counts[byte >> 4];
+  }
+}
+
 }  // namespace runnel::codec

@@ -45,4 +45,7 @@ Failure unpack_fixed(uint32_t symbol_max, ByteView in, std::span<int16_t> symbol
 void quantize_and_pack(const Quantizer& quantizer, float norm, std::span<const float> values,
                        std::span<const uint16_t> numbers, MutableByteView out);
 
+// counts[c] += how often c is among these codes of 4 bits, in whole groups.
+void count_nibbles(ByteView groups, std::span<uint32_t, 16> counts);
+
 }  // namespace runnel::codec

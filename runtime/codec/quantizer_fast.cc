@@ -134,6 +134,13 @@ void DrawNumbers(LaneRng::State& state, size_t count, uint16_t* HWY_RESTRICT out
   for (size_t i = 0; i < count; i += LaneRng::kStep) LaneRng::step(state, LaneRng::Numbers(out + i, LaneRng::kStep));
 }
 
+void CountNibbles(const uint8_t* HWY_RESTRICT codes, size_t bytes, uint32_t* HWY_RESTRICT counts) {
+  for (size_t i = 0; i < bytes; ++i) {
+    ++counts[codes[i] & 15U];
+    ++counts[codes[i] >> 4];
+  }
+}
+
 void QuantizeNibbles(uint32_t levels, float norm, const float* HWY_RESTRICT values, size_t count,
                      const uint16_t* HWY_RESTRICT numbers, uint8_t* HWY_RESTRICT out) {
   for (size_t group = 0; group < count; group += 64) {
@@ -144,6 +151,40 @@ void QuantizeNibbles(uint32_t levels, float norm, const float* HWY_RESTRICT valu
 }
 
 #else
+
+// Four codes at a time, each in a vector of bytes that counts at most 2 a step and is emptied before it could overflow.
+void CountNibbles(const uint8_t* HWY_RESTRICT codes, size_t bytes, uint32_t* HWY_RESTRICT counts) {
+  const hn::CappedTag<uint8_t, 32> d;
+  const hn::Repartition<uint64_t, decltype(d)> d64;
+  const size_t n = hn::Lanes(d);
+  const auto low = hn::Set(d, 15);
+  for (size_t begin = 0; begin < bytes; begin += 120 * n) {
+    const size_t end = std::min(bytes, begin + 120 * n);
+    for (uint32_t code = 0; code < 16; code += 4) {
+      const auto c0 = hn::Set(d, static_cast<uint8_t>(code));
+      const auto c1 = hn::Set(d, static_cast<uint8_t>(code + 1));
+      const auto c2 = hn::Set(d, static_cast<uint8_t>(code + 2));
+      const auto c3 = hn::Set(d, static_cast<uint8_t>(code + 3));
+      auto n0 = hn::Zero(d);
+      auto n1 = hn::Zero(d);
+      auto n2 = hn::Zero(d);
+      auto n3 = hn::Zero(d);
+      for (size_t i = begin; i < end; i += n) {
+        const auto both = hn::LoadU(d, codes + i);
+        const auto a = hn::And(both, low);
+        const auto b = hn::And(hn::ShiftRight<4>(both), low);
+        n0 = hn::Sub(hn::Sub(n0, hn::VecFromMask(d, hn::Eq(a, c0))), hn::VecFromMask(d, hn::Eq(b, c0)));
+        n1 = hn::Sub(hn::Sub(n1, hn::VecFromMask(d, hn::Eq(a, c1))), hn::VecFromMask(d, hn::Eq(b, c1)));
+        n2 = hn::Sub(hn::Sub(n2, hn::VecFromMask(d, hn::Eq(a, c2))), hn::VecFromMask(d, hn::Eq(b, c2)));
+        n3 = hn::Sub(hn::Sub(n3, hn::VecFromMask(d, hn::Eq(a, c3))), hn::VecFromMask(d, hn::Eq(b, c3)));
+      }
+      counts[code] += static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(d64, hn::SumsOf8(n0))));
+      counts[code + 1] += static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(d64, hn::SumsOf8(n1))));
+      counts[code + 2] += static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(d64, hn::SumsOf8(n2))));
+      counts[code + 3] += static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(d64, hn::SumsOf8(n3))));
+    }
+  }
+}
 
 void DrawNumbers(LaneRng::State& state, size_t count, uint16_t* HWY_RESTRICT out) {
   const hn::CappedTag<uint64_t, LaneRng::kLanes> d;
@@ -229,6 +270,7 @@ HWY_EXPORT(LargestMagnitudeBits);
 HWY_EXPORT(DrawNumbers);
 HWY_EXPORT(Quantize);
 HWY_EXPORT(QuantizeNibbles);
+HWY_EXPORT(CountNibbles);
 }  // namespace
 
 float sum_of_squares_fast(std::span<const float> values) {
@@ -251,6 +293,10 @@ void quantize_fast(const Quantizer& quantizer, float norm, std::span<const float
 void quantize_nibbles_fast(uint32_t levels, float norm, std::span<const float> values,
                            std::span<const uint16_t> numbers, uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(QuantizeNibbles)(levels, norm, values.data(), values.size(), numbers.data(), out);
+}
+
+void count_nibbles_fast(ByteView groups, std::span<uint32_t, 16> counts) {
+  HWY_DYNAMIC_DISPATCH(CountNibbles)(groups.data(), groups.size(), counts.data());
 }
 
 }  // namespace runnel::codec

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "runtime/base/bytes.h"
 #include "runtime/base/lane_rng.h"
 #include "runtime/codec/quantizer.h"
 
@@ -23,5 +24,7 @@ void quantize_fast(const Quantizer& quantizer, float norm, std::span<const float
 // bytes a group. REQUIRES: values.size() is a multiple of 64, norm as above.
 void quantize_nibbles_fast(uint32_t levels, float norm, std::span<const float> values,
                            std::span<const uint16_t> numbers, uint8_t* out);
+
+void count_nibbles_fast(ByteView groups, std::span<uint32_t, 16> counts);
 
 }  // namespace runnel::codec
