@@ -3,18 +3,25 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <optional>
 
 #include "runtime/codec/trellis_search.h"
 
 namespace runnel::codec {
 namespace {
 
-constexpr size_t kSystems = 4;
+constexpr uint32_t kCostUnit = 4096;  // of TrellisTable::costs, one bit
+constexpr size_t kSystemsMax = 4;
+constexpr size_t systems_for(size_t count) {
+  return count < 4096 ? 1 : kSystemsMax;
+}
 constexpr uint32_t kLowest = 1U << 16;  // every system stays in [2^16, 2^32) between coordinates
 constexpr unsigned kEscapeBits = 11;    // an escaped index takes two uniform numbers of this many bits
 constexpr uint32_t kSlotMask = (1U << kTrellisTableBits) - 1;
 constexpr unsigned kPivotShift = kTrellisTableBits - 7;
-constexpr size_t kHeadBytes = 2 + kSystems * sizeof(uint32_t);
+constexpr size_t head_bytes(size_t systems) {
+  return 2 + systems * sizeof(uint32_t);
+}
 constexpr uint8_t kRates[] = {2, 4};  // that the encoder tries: after 50 and after 250 coordinates
 
 // A word of search_trellis taken apart.
@@ -51,20 +58,7 @@ struct Class {
 
 using Group = std::array<Symbol, kTrellisGroup>;
 
-// The search's indices cost less than the nearest points, most so where steps are coarse and paths can stay at zero: by
-// class, in 1/1024, measured on Gaussian and on Laplace values of that mean magnitude.
-constexpr uint16_t kSearchShares[2][32] = {
-    {0,   0,   0,   0,   0,    0,    2,    4,    6,    9,    20,   67,   241,  538,  778,  884,
-     924, 946, 968, 988, 1000, 1004, 1011, 1014, 1016, 1018, 1020, 1022, 1023, 1024, 1024, 1024},
-    {0,   0,   0,   0,   0,   0,   2,    3,    5,    7,    16,   41,   113,  261,  512,  748,
-     870, 921, 947, 969, 988, 994, 1000, 1007, 1011, 1016, 1019, 1020, 1021, 1022, 1023, 1024}};
-constexpr uint32_t search_share(size_t shape, unsigned c) {
-  return c < 32 ? kSearchShares[shape == static_cast<size_t>(TrellisShape::kGaussian) ? 0 : 1][c] : 1024;
-}
-
-// What a vector would take under each model, in 1/256 bit, group by group; if it `kPredicts`, what it would take after
-// the search.
-template <bool kPredicts>
+// What a vector would take under each model, in 1/4096 bit, group by group.
 class ModelCosts {
  public:
   ModelCosts(const TrellisModel& model, unsigned first_class)
@@ -78,10 +72,7 @@ class ModelCosts {
     for (size_t r = 0; r < std::size(kRates); ++r) {
       const unsigned c = scales_[r].current();
       const std::array<uint32_t, kTrellisShapes> costs = costs_of(group, size, c);
-      for (size_t s = 0; s < kTrellisShapes; ++s) {
-        costs_[r][s] += costs[s];
-        if (kPredicts) searched_[r][s] += costs[s] * uint64_t{search_share(s, c)};
-      }
+      for (size_t s = 0; s < kTrellisShapes; ++s) costs_[r][s] += costs[s];
       scales_[r].add(sum);
     }
   }
@@ -93,9 +84,8 @@ class ModelCosts {
       for (size_t s = 0; s < kTrellisShapes; ++s) {
         if (costs_[r][s] >= least) continue;
         least = costs_[r][s];
-        best = {
-            static_cast<TrellisShape>(s), kRates[r], static_cast<uint8_t>(first_class_),
-            kPredicts ? static_cast<double>(searched_[r][s]) / (1024.0 * 256.0) : static_cast<double>(least) / 256.0};
+        best = {static_cast<TrellisShape>(s), kRates[r], static_cast<uint8_t>(first_class_),
+                static_cast<double>(least) / kCostUnit};
       }
     }
     return best;
@@ -120,7 +110,7 @@ class ModelCosts {
       uniform += z == escape ? 2 * kEscapeBits : 0;
       for (size_t s = 0; s < kTrellisShapes; ++s) costs[s] += tables[group[n].odd][s][z];
     }
-    for (uint32_t& cost : costs) cost += 256 * uniform;
+    for (uint32_t& cost : costs) cost += kCostUnit * uniform;
     return costs;
   }
 
@@ -128,7 +118,6 @@ class ModelCosts {
   unsigned first_class_;
   TrellisScale scales_[std::size(kRates)];
   uint64_t costs_[std::size(kRates)][kTrellisShapes] = {};
-  uint64_t searched_[std::size(kRates)][kTrellisShapes] = {};
 };
 
 // The class of a mean over the first coordinates.
@@ -159,8 +148,8 @@ class Packer {
     systems_[system] = (state << bits) | value;
   }
 
-  uint8_t* finish(const TrellisModelChoice& choice) {
-    for (size_t system = kSystems; system-- > 0;) {
+  uint8_t* finish(const TrellisModelChoice& choice, size_t systems) {
+    for (size_t system = systems; system-- > 0;) {
       to_ -= sizeof(uint32_t);
       store_le(to_, systems_[system]);
     }
@@ -177,7 +166,7 @@ class Packer {
   }
 
   uint8_t* to_;
-  std::array<uint32_t, kSystems> systems_;
+  std::array<uint32_t, kSystemsMax> systems_;
 };
 
 // In the opposite order of Unpacker::take.
@@ -199,7 +188,7 @@ void put_symbol(Packer& packer, const Class& group_class, size_t system, Symbol 
 
 class Unpacker {
  public:
-  Unpacker(const uint8_t* from, const uint8_t* end) : from_(from), end_(end) {}
+  Unpacker(const uint8_t* from, const uint8_t* end) : from_(from), end_(end) { systems_.fill(kLowest); }
 
   void set(size_t system, uint32_t state) { systems_[system] = state; }
 
@@ -257,7 +246,7 @@ class Unpacker {
   const uint8_t* from_;
   const uint8_t* end_;
   bool overrun_ = false;
-  std::array<uint32_t, kSystems> systems_{};
+  std::array<uint32_t, kSystemsMax> systems_;
 };
 
 struct NextStates {
@@ -275,8 +264,8 @@ constexpr NextStates kNext = next_states();
 using Paths = std::array<uint8_t, kTrellisLanes>;
 
 // One group; returns the sum of its magnitudes, or UINT32_MAX if an index is beyond its limit.
-template <bool kRoomy>
-uint32_t take_group(Unpacker& unpacker, const Class& group_class, Paths& paths, float unit, std::span<float> values) {
+template <bool kRoomy, size_t kSystems>
+uint32_t take_group(Unpacker& unpacker, const Class& group_class, Paths& paths, std::span<float> values) {
   uint32_t sum = 0;
   uint32_t largest = 0;
   for (size_t n = 0; n < values.size(); ++n) {
@@ -284,12 +273,124 @@ uint32_t take_group(Unpacker& unpacker, const Class& group_class, Paths& paths, 
     const unsigned odd = state & 1U;
     const int32_t k = unpacker.take<kRoomy>(n % kSystems, group_class, group_class.tables[odd]);
     state = kNext.state[state][static_cast<unsigned>(k) & 1U];
-    values[n] = static_cast<float>(2 * k + static_cast<int32_t>(odd)) * unit;
+    values[n] = static_cast<float>(2 * k + static_cast<int32_t>(odd));
     const uint32_t magnitude = trellis_magnitude(k, odd);
     sum += magnitude;
     largest |= magnitude;
   }
   return largest > 2U * static_cast<uint32_t>(kTrellisIndexMax) ? UINT32_MAX : sum;
+}
+
+// Where the search is tried to tell the size of a vector: all of it, or pieces that are spread evenly.
+struct Sample {
+  Sample(size_t count, size_t count_max) : size(count) {
+    if (count <= count_max) return;
+    pieces = count_max / kPiece;
+    size = kPiece;
+    stride = (count - kPiece) / (pieces - 1);
+  }
+
+  static constexpr size_t kPiece = 8192;
+  size_t pieces = 1;
+  size_t size;
+  size_t stride = 0;
+};
+// Rare bursts of points other than zero are what the size consists of below kSparseBits a coordinate.
+constexpr size_t kSampled = 1 << 17;
+constexpr size_t kSparselySampled = 1 << 20;
+constexpr double kSparseBits = 0.75;
+
+// What the nearest points would take, alternately even and odd ones.
+class NearestCosts {
+ public:
+  NearestCosts(std::span<const float> first_values, float inverse_step)
+      : inverse_step_(inverse_step), costs_(TrellisModel::instance(), first_class(first_values)) {}
+
+  void add(std::span<const float> values) {
+    for (size_t first = 0; first < values.size(); first += kTrellisGroup) {
+      const size_t size = std::min(kTrellisGroup, values.size() - first);
+      Group group;
+      for (size_t n = 0; n < size; ++n) group[n] = nearest(values[first + n], n & 1U);
+      costs_.add(group, size);
+    }
+  }
+
+  double bits() const { return costs_.best().bits; }
+
+ private:
+  Symbol nearest(float value, unsigned odd) const {
+    // Adding 2^21 makes the conversion round down; beyond 2^20 the values travel as they are.
+    const float scaled = std::clamp(value * inverse_step_, -1048576.0F, 1048576.0F);
+    const double half = (double{scaled} - odd) * 0.5 + (0.5 + 2097152.0);
+    return {static_cast<int32_t>(half) - 2097152, odd};
+  }
+
+  unsigned first_class(std::span<const float> values) const {
+    int64_t sum = 0;
+    for (size_t n = 0; n < values.size(); ++n) {
+      const Symbol symbol = nearest(values[n], n & 1U);
+      sum += trellis_magnitude(symbol.k, symbol.odd);
+    }
+    return class_of(TrellisModel::instance(), sum, values.size());
+  }
+
+  float inverse_step_;
+  ModelCosts costs_;
+};
+
+// The class that the first points of a search begin with.
+unsigned first_class_of(const TrellisSearch& search, size_t count) {
+  int64_t sum = 0;
+  for (size_t n = 0; n < std::min(count, kFirstCoordinates); ++n) {
+    const Symbol symbol = symbol_at(search.symbols(n / kTrellisLanes).data(), n % kTrellisLanes);
+    sum += trellis_magnitude(symbol.k, symbol.odd);
+  }
+  return class_of(TrellisModel::instance(), sum, std::min(count, kFirstCoordinates));
+}
+
+// What the points take that the search finds.
+double searched_bits(std::span<const float> values, float inverse_step, const Sample& sample) {
+  std::optional<ModelCosts> costs;
+  bool all_zero = true;
+  for (size_t piece = 0; piece < sample.pieces; ++piece) {
+    const std::span<const float> part = values.subspan(piece * sample.stride, sample.size);
+    TrellisSearch search(part, inverse_step);
+    size_t first = 0;
+    while (const size_t steps = search.decide()) {
+      if (!costs)
+        costs.emplace(TrellisModel::instance(), first_class_of(search, std::min(part.size(), steps * kTrellisLanes)));
+      // Paths that left zero before a piece begins would still be away from it.
+      if (first == 0 && piece > 0) {
+        first += steps * kTrellisLanes;
+        continue;
+      }
+      for (size_t step = 0; step < steps; step += 2, first += kTrellisGroup) {
+        const size_t size = std::min(kTrellisGroup, part.size() - first);
+        Group group;
+        for (size_t n = 0; n < size; ++n) {
+          group[n] = symbol_at(search.symbols(step + n / kTrellisLanes).data(), n % kTrellisLanes);
+          all_zero = all_zero && group[n].k == 0 && group[n].odd == 0;
+        }
+        costs->add(group, size);
+      }
+    }
+  }
+  return all_zero ? 0.0 : costs->best().bits;
+}
+
+// What the whole vector takes, where a sample of it was searched: the nearest points tell how the rest differs.
+double predicted_bits(std::span<const float> values, float inverse_step, const Sample& sample) {
+  const double searched = searched_bits(values, inverse_step, sample);
+  if (sample.pieces == 1 || searched == 0.0) return searched;
+  const std::span<const float> first = values.first(kFirstCoordinates);
+  NearestCosts whole(first, inverse_step);
+  whole.add(values);
+  NearestCosts sampled(first, inverse_step);
+  for (size_t piece = 0; piece < sample.pieces; ++piece) {
+    const size_t skipped = piece == 0 ? 0 : kTrellisEmitted * kTrellisLanes;
+    sampled.add(values.subspan(piece * sample.stride + skipped, sample.size - skipped));
+  }
+  return searched * whole.bits() / sampled.bits();
 }
 
 }  // namespace
@@ -303,7 +404,7 @@ TrellisModelChoice choose_trellis_model(ByteView symbols, size_t count) {
     const Symbol symbol = symbol_at(symbols.data(), n);
     sum += trellis_magnitude(symbol.k, symbol.odd);
   }
-  ModelCosts<false> costs(model, class_of(model, sum, looked_at));
+  ModelCosts costs(model, class_of(model, sum, looked_at));
   for (size_t first = 0; first < count; first += kTrellisGroup) {
     const size_t size = std::min(kTrellisGroup, count - first);
     Group group;
@@ -329,6 +430,7 @@ ByteView pack_trellis(const TrellisModelChoice& choice, MutableByteView buffer, 
     store_le(symbols + first * kTrellisSymbolBytes, word | c);
     scale.add(sum);
   }
+  const size_t systems = systems_for(count);
   Packer packer(buffer.data() + buffer.size());
   for (size_t group = (count + kTrellisGroup - 1) / kTrellisGroup; group-- > 0;) {
     const size_t first = group * kTrellisGroup;
@@ -339,57 +441,50 @@ ByteView pack_trellis(const TrellisModelChoice& choice, MutableByteView buffer, 
     const Class group_class(model, choice.shape, c);
     // A coordinate takes at most four words, and the head lies before the first.
     const auto room_bytes = packer.position() - (symbols + first * kTrellisSymbolBytes);
-    if (room_bytes < static_cast<ptrdiff_t>(4 * sizeof(uint16_t) * kTrellisGroup + kHeadBytes)) return {};
-    for (size_t n = size; n-- > 0;) put_symbol(packer, group_class, n % kSystems, taken[n]);
+    if (room_bytes < static_cast<ptrdiff_t>(4 * sizeof(uint16_t) * kTrellisGroup + head_bytes(systems))) return {};
+    for (size_t n = size; n-- > 0;) put_symbol(packer, group_class, n & (systems - 1), taken[n]);
   }
-  const uint8_t* start = packer.finish(choice);
+  const uint8_t* start = packer.finish(choice, systems);
   return {start, static_cast<size_t>(buffer.data() + buffer.size() - start)};
 }
 
 double predict_packed_trellis_bytes(std::span<const float> values, float inverse_step) {
   if (values.empty()) return 0.0;
-  const TrellisModel& model = TrellisModel::instance();
-  const auto nearest = [&](size_t index) {
-    // Adding 2^21 makes the conversion round down; beyond 2^20 the values travel as they are.
-    const unsigned odd = index & 1U;
-    const float scaled = std::clamp(values[index] * inverse_step, -1048576.0F, 1048576.0F);
-    const double half = (double{scaled} - odd) * 0.5 + (0.5 + 2097152.0);
-    return Symbol{static_cast<int32_t>(half) - 2097152, odd};
-  };
-  const size_t looked_at = std::min(values.size(), kFirstCoordinates);
-  int64_t sum = 0;
-  for (size_t n = 0; n < looked_at; ++n) sum += trellis_magnitude(nearest(n).k, nearest(n).odd);
-  ModelCosts<true> costs(model, class_of(model, sum, looked_at));
-  for (size_t first = 0; first < values.size(); first += kTrellisGroup) {
-    const size_t size = std::min(kTrellisGroup, values.size() - first);
-    Group group;
-    for (size_t n = 0; n < size; ++n) group[n] = nearest(first + n);
-    costs.add(group, size);
+  double bits = predicted_bits(values, inverse_step, Sample(values.size(), kSampled));
+  if (values.size() > kSampled && bits < kSparseBits * static_cast<double>(values.size())) {
+    bits = predicted_bits(values, inverse_step, Sample(values.size(), kSparselySampled));
   }
+  if (bits == 0.0) return 0.0;
   // A system's last state holds on average half its bits of what was coded into it.
-  return costs.best().bits / 8.0 + static_cast<double>(kHeadBytes - kSystems * sizeof(uint16_t));
+  const size_t systems = systems_for(values.size());
+  return bits / 8.0 + static_cast<double>(head_bytes(systems) - systems * sizeof(uint16_t));
 }
 
-Failure unpack_trellis(ByteView payload, float unit, std::span<float> values) {
-  if (payload.size() < kHeadBytes) return fail(Error::kTruncated, "payload ends inside its head");
+Failure unpack_trellis(ByteView payload, std::span<float> values) {
+  const size_t systems = systems_for(values.size());
+  if (payload.size() < head_bytes(systems)) return fail(Error::kTruncated, "payload ends inside its head");
   const unsigned shape = payload[0] & 15U;
   const unsigned rate = payload[0] >> 4U;
   const unsigned first_class = payload[1];
   if (shape >= kTrellisShapes || rate < 1 || rate > 7 || first_class >= kTrellisClasses) {
     return fail(Error::kOutOfRange, "no model has shape %u, rate %u and class %u", shape, rate, first_class);
   }
-  Unpacker unpacker(payload.data() + kHeadBytes, payload.data() + payload.size());
-  for (size_t system = 0; system < kSystems; ++system) {
+  Unpacker unpacker(payload.data() + head_bytes(systems), payload.data() + payload.size());
+  for (size_t system = 0; system < systems; ++system) {
     unpacker.set(system, load_le<uint32_t>(payload.data() + 2 + system * sizeof(uint32_t)));
   }
+  const auto take = [&](const Class& group_class, Paths& paths, std::span<float> group) {
+    if (systems == 1) return take_group<false, 1>(unpacker, group_class, paths, group);
+    return unpacker.roomy() ? take_group<true, kSystemsMax>(unpacker, group_class, paths, group)
+                            : take_group<false, kSystemsMax>(unpacker, group_class, paths, group);
+  };
   const TrellisModel& model = TrellisModel::instance();
   TrellisScale scale(model, first_class, rate);
   Paths paths{};
   for (size_t first = 0; first < values.size(); first += kTrellisGroup) {
     const Class group_class(model, static_cast<TrellisShape>(shape), scale.current());
     const std::span<float> group = values.subspan(first, std::min(kTrellisGroup, values.size() - first));
-    const uint32_t sum = unpacker.roomy() ? take_group<true>(unpacker, group_class, paths, unit, group)
-                                          : take_group<false>(unpacker, group_class, paths, unit, group);
+    const uint32_t sum = take(group_class, paths, group);
     if (unpacker.overrun()) return fail(Error::kTruncated, "payload ends before value %zu", first + group.size());
     if (sum == UINT32_MAX) return fail(Error::kOutOfRange, "an index from value %zu on is too large", first);
     scale.add(sum);

@@ -1,10 +1,11 @@
-// Indices of the trellis quantizer to bytes and back: four interleaved asymmetric numeral systems (rANS, Duda 2013) of
-// 32 bits that move 16 bits at a time, driven by TrellisModel.
+// Indices of the trellis quantizer to bytes and back: interleaved asymmetric numeral systems (rANS, Duda 2013) of 32
+// bits that move 16 bits at a time, driven by TrellisModel.
 //
-// Coordinate n belongs to system n mod 4. What is coded: a byte with shape and rate of the model, a byte with the class
-// to begin with, the four systems' last states, then 16-bit words.
+// There are four systems and coordinate n belongs to system n mod 4; fewer than 4096 coordinates have one, since what a
+// system leaves behind counts there. What is coded: a byte with shape and rate of the model, a byte with the class to
+// begin with, the systems' last states, then 16-bit words.
 //
-// Memory: 1 KiB of stack. Trust: unpack_trellis takes anyone's bytes.
+// Memory: 1 KiB of stack; predicting takes the search's 37 KiB too. Trust: unpack_trellis takes anyone's bytes.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +35,12 @@ TrellisModelChoice choose_trellis_model(ByteView symbols, size_t count);
 inline constexpr size_t kTrellisPackSlackBytes = 192;
 ByteView pack_trellis(const TrellisModelChoice& choice, MutableByteView buffer, size_t count);
 
-// About the size of what pack_trellis would return, without the search: every value counts as its
-// nearest even or its nearest odd point, in turn. Within 1 % from 1.5 bits a coordinate up; at one bit up to 5 % and at
-// half a bit up to 20 % off, where the paths stay at zero more often than single values tell. 0 for no values.
-// REQUIRES: finite values.
+// The size of what pack_trellis would return, within 1 %, by searching and costing the vector, or a sample of a large
+// one: 2^17 coordinates, or 2^20 where less than 0.75 bit a coordinate makes a small one unreliable. 0 if all points
+// are zero, or for no values. REQUIRES: finite values, |value * inverse_step| <= 2^20.
 double predict_packed_trellis_bytes(std::span<const float> values, float inverse_step);
 
-// values[n] = i_n * unit. REQUIRES: unit * 2^22 is finite.
-Failure unpack_trellis(ByteView payload, float unit, std::span<float> values);
+// values[n] = i_n, at most 2^22 in magnitude.
+Failure unpack_trellis(ByteView payload, std::span<float> values);
 
 }  // namespace runnel::codec

@@ -78,7 +78,7 @@ double parameter_for(TrellisShape shape, double mean) {
   return 0.5 * (low + high);
 }
 
-// 256 log2(2^14 / frequency), rounded: by squaring, since a library's log2 differs from machine to machine.
+// log2(2^14 / frequency) in 1/4096, rounded: by squaring, since a library's log2 differs from machine to machine.
 uint16_t cost_of(uint32_t frequency) {
   double ratio = static_cast<double>(kTotal) / frequency;
   uint32_t cost = 0;
@@ -86,12 +86,12 @@ uint16_t cost_of(uint32_t frequency) {
     ratio *= 0.5;
     ++cost;
   }
-  for (int bit = 0; bit < 8; ++bit) {
+  for (int bit = 0; bit < 13; ++bit) {
     ratio *= ratio;
     cost = 2 * cost + (ratio >= 2.0 ? 1 : 0);
     if (ratio >= 2.0) ratio *= 0.5;
   }
-  return static_cast<uint16_t>(cost);
+  return static_cast<uint16_t>((cost + 1) / 2);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ inline constexpr unsigned kTrellisClasses = kTrellisTableClasses + 4 * kTrellisU
 // Symbols are 0, -1, 1, -2, 2 .. largest and then the escape.
 struct TrellisTable {
   const uint16_t* starts;  // symbols + 1 of them, from 0 to 2^14
-  const uint16_t* costs;   // -log2 of the probability in 1/256 bit
+  const uint16_t* costs;   // -log2 of the probability in 1/4096 bit
   const uint8_t* pivots;   // the symbol at every 128th of the 2^14 slots
   uint32_t escape;         // its symbol, which is the largest
 };

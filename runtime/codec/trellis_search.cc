@@ -26,105 +26,91 @@ constexpr Previous previous_states() {
 }
 constexpr Previous kPrevious = previous_states();
 
-class Search {
- public:
-  Search(std::span<const float> values, float inverse_step, MutableByteView symbols)
-      : values_(values), inverse_step_(inverse_step), symbols_(symbols) {}
-
-  void run() {
-    const size_t steps = (values_.size() + kTrellisLanes - 1) / kTrellisLanes;
-    for (size_t decided = 0; decided < steps;) {
-      const size_t end = std::min(steps, decided + kTrellisRows);
-      const size_t last = end == steps ? steps : decided + kTrellisEmitted;
-      restart();
-      for (size_t step = decided; step < end; step += 2) advance(step, step - decided);
-      trace(decided, (end - decided + 1) / 2 * 2, last - decided);
-      decided = last;
-    }
-  }
-
- private:
-  using Ends = std::array<uint8_t, kTrellisLanes>;
-
-  float scaled(size_t step, size_t lane) const {
-    const size_t index = step * kTrellisLanes + lane;
-    return index < values_.size() ? values_[index] * inverse_step_ : 0.0F;
-  }
-
-  // All paths come from where the decided part ends: one that had overtaken another there would leave a gap.
-  void restart() {
-    metrics_.fill(kUnreachable);
-    for (size_t lane = 0; lane < kTrellisLanes; ++lane) metrics_[decided_states_[lane] * kTrellisLanes + lane] = 0.0F;
-  }
-
-  // Two steps, to rows `row` and row + 1.
-  void advance(size_t step, size_t row) {
-    std::array<float, 2 * kTrellisLanes> two;
-    for (size_t lane = 0; lane < two.size(); ++lane) two[lane] = scaled(step, lane);
-    TrellisRow& first = rows_[row];
-    TrellisRow& second = rows_[row + 1];
-#ifdef RUNNEL_FAST_KERNELS
-    if (!use_reference()) {
-      step_trellis_twice_fast(metrics_, between_, two.data(), first, second);
-      return;
-    }
-#endif
-    const std::span<const float, 2 * kTrellisLanes> both(two);
-    step_trellis_reference(metrics_, both.first<kTrellisLanes>(), between_, first);
-    step_trellis_reference(between_, both.last<kTrellisLanes>(), metrics_, second);
-  }
-
-  // Where the best path of every lane ends.
-  Ends best_states() const {
-    Ends ends{};
-    std::array<float, kTrellisLanes> least;
-    std::copy_n(metrics_.begin(), kTrellisLanes, least.begin());
-    for (size_t s = 1; s < kTrellisStates; ++s) {
-      for (size_t lane = 0; lane < kTrellisLanes; ++lane) {
-        const float metric = metrics_[s * kTrellisLanes + lane];
-        if (metric < least[lane]) ends[lane] = static_cast<uint8_t>(s);
-        least[lane] = std::min(least[lane], metric);
-      }
-    }
-    return ends;
-  }
-
-  // Follows the best paths back from the end of `rows` rows, the first of which is step `first`, and writes the symbols
-  // of the first `decided` ones.
-  void trace(size_t first, size_t rows, size_t decided) {
-    Ends states = best_states();
-    for (size_t row = rows; row-- > 0;) {
-      if (row + 1 == decided) decided_states_ = states;
-      for (unsigned lane = 0; lane < kTrellisLanes; ++lane) {
-        const unsigned state = states[lane];
-        const unsigned parity = rows_[row][state] >> lane & 1U;
-        const unsigned before = kPrevious.state[state][parity];
-        states[lane] = static_cast<uint8_t>(before);
-        if (row < decided) emit(first + row, lane, before & 1U, parity);
-      }
-    }
-  }
-
-  void emit(size_t step, size_t lane, unsigned odd, unsigned parity) {
-    const size_t index = step * kTrellisLanes + lane;
-    if (index >= values_.size()) return;
-    const float nearest = trellis_nearest(values_[index] * inverse_step_, static_cast<float>(2 * parity + odd));
-    const int32_t k = 2 * static_cast<int32_t>(nearest) + static_cast<int32_t>(parity);
-    store_le(symbols_.data() + index * kTrellisSymbolBytes, k * 256 + static_cast<int32_t>(odd * 128));
-  }
-
-  std::span<const float> values_;
-  float inverse_step_;
-  MutableByteView symbols_;
-  Ends decided_states_{};  // of the paths after the last step that was written
-  alignas(64) TrellisMetrics metrics_;
-  alignas(64) TrellisMetrics between_;
-  std::array<TrellisRow, kTrellisRows> rows_;
-};
-
 static_assert(kTrellisRows % 2 == 0 && kTrellisEmitted % 2 == 0);
+static_assert(kTrellisLanes * kTrellisSymbolBytes <= kTrellisStates);
 
 }  // namespace
+
+size_t TrellisSearch::decide() {
+  const size_t steps = (values_.size() + kTrellisLanes - 1) / kTrellisLanes;
+  if (next_step_ >= steps) return 0;
+  const size_t first = next_step_;
+  const size_t end = std::min(steps, first + kTrellisRows);
+  next_step_ = end == steps ? steps : first + kTrellisEmitted;
+  restart();
+  for (size_t step = first; step < end; step += 2) advance(step, step - first);
+  trace((end - first + 1) / 2 * 2, next_step_ - first);
+  return next_step_ - first;
+}
+
+float TrellisSearch::scaled(size_t step, size_t lane) const {
+  const size_t index = step * kTrellisLanes + lane;
+  return index < values_.size() ? values_[index] * inverse_step_ : 0.0F;
+}
+
+// All paths come from where the decided part ends: one that had overtaken another there would leave a gap.
+void TrellisSearch::restart() {
+  metrics_.fill(kUnreachable);
+  for (size_t lane = 0; lane < kTrellisLanes; ++lane) metrics_[decided_states_[lane] * kTrellisLanes + lane] = 0.0F;
+}
+
+// Two steps, to rows `row` and row + 1.
+void TrellisSearch::advance(size_t step, size_t row) {
+  std::array<float, 2 * kTrellisLanes> two;
+  for (size_t lane = 0; lane < two.size(); ++lane) two[lane] = scaled(step, lane);
+  TrellisRow& first = rows_[row];
+  TrellisRow& second = rows_[row + 1];
+#ifdef RUNNEL_FAST_KERNELS
+  if (!use_reference()) {
+    step_trellis_twice_fast(metrics_, between_, two.data(), first, second);
+    return;
+  }
+#endif
+  const std::span<const float, 2 * kTrellisLanes> both(two);
+  step_trellis_reference(metrics_, both.first<kTrellisLanes>(), between_, first);
+  step_trellis_reference(between_, both.last<kTrellisLanes>(), metrics_, second);
+}
+
+// Where the best path of every lane ends.
+TrellisSearch::Ends TrellisSearch::best_states() const {
+  Ends ends{};
+  std::array<float, kTrellisLanes> least;
+  std::copy_n(metrics_.begin(), kTrellisLanes, least.begin());
+  for (size_t s = 1; s < kTrellisStates; ++s) {
+    for (size_t lane = 0; lane < kTrellisLanes; ++lane) {
+      const float metric = metrics_[s * kTrellisLanes + lane];
+      if (metric < least[lane]) ends[lane] = static_cast<uint8_t>(s);
+      least[lane] = std::min(least[lane], metric);
+    }
+  }
+  return ends;
+}
+
+// Follows the best paths back from the end of `rows` rows, the last of the first `decided` ones being next_step_ - 1,
+// and puts the symbols of those into their rows.
+void TrellisSearch::trace(size_t rows, size_t decided) {
+  Ends states = best_states();
+  for (size_t row = rows; row-- > 0;) {
+    if (row + 1 == decided) decided_states_ = states;
+    std::array<int32_t, kTrellisLanes> symbols;
+    for (unsigned lane = 0; lane < kTrellisLanes; ++lane) {
+      const unsigned state = states[lane];
+      const unsigned parity = rows_[row][state] >> lane & 1U;
+      const unsigned before = kPrevious.state[state][parity];
+      const unsigned odd = before & 1U;
+      states[lane] = static_cast<uint8_t>(before);
+      if (row >= decided) continue;
+      const float value = scaled(next_step_ - decided + row, lane);
+      const float nearest = trellis_nearest(value, static_cast<float>(2 * parity + odd));
+      const int32_t k = 2 * static_cast<int32_t>(nearest) + static_cast<int32_t>(parity);
+      symbols[lane] = k * 256 + static_cast<int32_t>(odd * 128);
+    }
+    if (row >= decided) continue;
+    for (size_t lane = 0; lane < kTrellisLanes; ++lane) {
+      store_le(rows_[row].data() + lane * kTrellisSymbolBytes, symbols[lane]);
+    }
+  }
+}
 
 void step_trellis_reference(const TrellisMetrics& before, std::span<const float, kTrellisLanes> scaled,
                             TrellisMetrics& after, TrellisRow& row) {
@@ -156,7 +142,16 @@ void step_trellis_reference(const TrellisMetrics& before, std::span<const float,
 }
 
 void search_trellis(std::span<const float> values, float inverse_step, MutableByteView symbols) {
-  Search(values, inverse_step, symbols).run();
+  TrellisSearch search(values, inverse_step);
+  size_t at = 0;
+  while (const size_t steps = search.decide()) {
+    for (size_t step = 0; step < steps; ++step) {
+      const ByteView decided = search.symbols(step);
+      const size_t bytes = std::min(decided.size(), values.size() * kTrellisSymbolBytes - at);
+      std::copy_n(decided.data(), bytes, symbols.data() + at);
+      at += bytes;
+    }
+  }
 }
 
 }  // namespace runnel::codec

@@ -28,8 +28,37 @@ using TrellisRow = std::array<uint8_t, kTrellisStates>;
 // bits free for the coder's class.
 inline constexpr size_t kTrellisSymbolBytes = sizeof(int32_t);
 
-// Writes one symbol for each value to `symbols`. REQUIRES: finite values, |value * inverse_step| <= 2^20,
-// symbols.size() >= values.size() * kTrellisSymbolBytes.
+// The search, some steps at a time. REQUIRES: finite values, |value * inverse_step| <= 2^20.
+class TrellisSearch {
+ public:
+  TrellisSearch(std::span<const float> values, float inverse_step) : values_(values), inverse_step_(inverse_step) {}
+
+  // Decides up to kTrellisEmitted further steps. Returns how many; 0 once there are no more values.
+  size_t decide();
+
+  // The symbols of one of the steps last decided, one for each path; those beyond the last value mean nothing.
+  ByteView symbols(size_t step) const { return ByteView(rows_[step]).first<kTrellisLanes * kTrellisSymbolBytes>(); }
+
+ private:
+  using Ends = std::array<uint8_t, kTrellisLanes>;
+
+  float scaled(size_t step, size_t lane) const;
+  void restart();
+  void advance(size_t step, size_t row);
+  Ends best_states() const;
+  void trace(size_t rows, size_t decided);
+
+  std::span<const float> values_;
+  float inverse_step_;
+  size_t next_step_ = 0;
+  Ends decided_states_{};  // of the paths after the last step that was decided
+  alignas(64) TrellisMetrics metrics_;
+  alignas(64) TrellisMetrics between_;
+  std::array<TrellisRow, kTrellisRows> rows_;  // decisions, which make way for the symbols of their own step
+};
+
+// Writes one symbol for each value to `symbols`. REQUIRES: as above, and symbols.size() >= values.size() *
+// kTrellisSymbolBytes.
 void search_trellis(std::span<const float> values, float inverse_step, MutableByteView symbols);
 
 // One step of all paths: the metrics before and after it, the values in units of the step.

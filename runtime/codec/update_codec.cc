@@ -68,10 +68,14 @@ float step_of_prepared(const Scheme& scheme, plan::CodecSpec spec, std::span<con
   // At the coarsest next to no value is anything but zero, dither or not; where the finest is, symbols end.
   const int coarsest = 32 * std::min(95, std::ilogb(largest) + 12);
   const int finest = 32 * std::max(-95, std::ilogb(largest) - 18);
-  const auto fits_at = [&](int k) {
-    spec.step = step_on_grid(k);
-    return scheme.predict_bytes(spec, values, seed) <= bytes_max;
+  double bytes_at_fits = bytes_max;
+  const auto fits_with = [&](float step) {
+    spec.step = step;
+    const double bytes = scheme.predict_bytes(spec, values, seed);
+    if (bytes <= bytes_max) bytes_at_fits = bytes;
+    return bytes <= bytes_max;
   };
+  const auto fits_at = [&](int k) { return fits_with(step_on_grid(k)); };
   int fits = std::max(coarsest, finest + 1);
   int below = finest;
   if (scheme.guess_step != nullptr) {
@@ -103,7 +107,14 @@ float step_of_prepared(const Scheme& scheme, plan::CodecSpec spec, std::span<con
     const int middle = below + (fits - below) / 2;
     (fits_at(middle) ? fits : below) = middle;
   }
-  return step_on_grid(fits);
+  // Where next to nothing is sent, the rate changes by a tenth between two steps of the grid.
+  float step = step_on_grid(fits);
+  float finer = step_on_grid(below);
+  for (int halving = 0; halving < 3 && bytes_at_fits < 0.97 * bytes_max; ++halving) {
+    const float middle = 0.5F * (step + finer);
+    (fits_with(middle) ? step : finer) = middle;
+  }
+  return step;
 }
 
 // Every tensor lies inside the flat vector, and the vector has the model's size.

@@ -65,8 +65,9 @@ Failure decode_update(const plan::ModelLayout& layout, std::span<const plan::Enc
 double predict_bytes(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
                      std::span<float> scratch = {});
 
-// The finest step whose predicted payload is at most `bytes_max`, by bisection on a logarithmic grid of 1/32 octave;
-// the coarsest step tried (the payload of all zeros) if none is. Same requirements.
+// The finest step whose predicted payload is at most `bytes_max`, by bisection on a logarithmic grid of 1/32 octave, or
+// of 1/256 where that leaves more than 3 % unused; the coarsest step tried (the payload of all zeros) if none is. Same
+// requirements.
 float step_for_bytes(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed, double bytes_max,
                      std::span<float> scratch = {});
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "runtime/base/crc32c.h"
+#include "runtime/codec/bfloat16.h"
 #include "runtime/codec/instruction_set.h"
 #include "runtime/codec/trellis_coder.h"
 #include "runtime/codec/trellis_search.h"
@@ -162,7 +163,7 @@ TEST(TrellisModel, TablesAddUpAndNoSymbolIsImpossible) {
         for (uint32_t symbol = 0; symbol <= table.escape; ++symbol) {
           ASSERT_LT(table.starts[symbol], table.starts[symbol + 1]);
           const double share = (table.starts[symbol + 1] - table.starts[symbol]) / 16384.0;
-          EXPECT_NEAR(table.costs[symbol], -256.0 * std::log2(share), 1.01);
+          EXPECT_NEAR(table.costs[symbol], -4096.0 * std::log2(share), 1.01);
         }
         for (uint32_t cell = 0; cell < 128; ++cell) {
           const uint32_t symbol = table.pivots[cell];
@@ -203,12 +204,13 @@ TEST(Trellis, FactorIsUnbiasedForRotatedValuesAndOfLeastErrorElse) {
   const std::vector<float> values = laplace_vector(20'000, 13);
   const std::vector<float> unbiased = decode_alone(encode_alone(trellis_spec(1.0F, true), values).tensor);
   const std::vector<float> closest = decode_alone(encode_alone(trellis_spec(1.0F), values).tensor);
+  // Up to the eight bits of the factor.
   double product = 0.0;
   for (size_t i = 0; i < values.size(); ++i) product += double{values[i]} * unbiased[i];
-  EXPECT_NEAR(product / squared_norm(values), 1.0, 1e-5);
+  EXPECT_NEAR(product / squared_norm(values), 1.0, 0.004);
   double residual = 0.0;  // least error: what is left is orthogonal to what was sent
   for (size_t i = 0; i < values.size(); ++i) residual += (double{values[i]} - closest[i]) * closest[i];
-  EXPECT_NEAR(residual / squared_norm(values), 0.0, 1e-5);
+  EXPECT_NEAR(residual / squared_norm(values), 0.0, 0.004);
   EXPECT_LT(nmse(values, closest), nmse(values, unbiased));
 }
 
@@ -236,17 +238,82 @@ TEST(Trellis, TheMeanOverRotationsIsTheVector) {
   EXPECT_LT(bias, 2.0 * error / kRuns);  // an unbiased code leaves error / runs
 }
 
-TEST(Trellis, PredictsItsSize) {
-  const size_t count = 100'000;
-  for (const auto& values :
-       {gauss_vector(count, 1), laplace_vector(count, 2), lognormal_vector(count, 3), swelling_vector(count, 4)}) {
-    for (const float step : {0.4F, 0.2F, 0.1F, 0.05F}) {
-      const plan::CodecSpec spec = trellis_spec(step);
-      const Encoded encoded = encode_alone(spec, values);
-      EXPECT_NEAR(predict_trellis_bytes(spec, values, 0) / static_cast<double>(encoded.tensor.payload.size()), 1.0,
-                  0.012)
-          << step;
+// What the rotation mixes has a factor of its own: the chunks of an update differ by orders of magnitude.
+TEST(Trellis, EveryChunkIsUnbiased) {
+  constexpr size_t kChunk = 4096;
+  constexpr size_t kChunks = 13;
+  constexpr int kRuns = 60;
+  std::vector<float> values = laplace_vector(kChunks * kChunk, 18);
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= std::ldexp(1.0F, static_cast<int>(i / kChunk) - 6);
+  const plan::CodecSpec spec = trellis_spec(0.03F, true);  // 0.6 bit for the first chunk
+  std::vector<double> mean(values.size());
+  double errors[kChunks] = {};
+  for (int run = 0; run < kRuns; ++run) {
+    const Encoded encoded = encode(spec, values, static_cast<uint64_t>(run));
+    std::vector<float> decoded(values.size());
+    ASSERT_TRUE(decode_tensor("t", encoded.tensor, decoded).ok());
+    for (size_t i = 0; i < values.size(); ++i) {
+      mean[i] += double{decoded[i]} / kRuns;
+      errors[i / kChunk] += (double{decoded[i]} - values[i]) * (double{decoded[i]} - values[i]) / kRuns;
     }
+  }
+  for (size_t c = 0; c < kChunks; ++c) {
+    double bias = -errors[c] / kRuns;  // which the mean of unbiased decodes still has
+    for (size_t i = c * kChunk; i < (c + 1) * kChunk; ++i) bias += (mean[i] - values[i]) * (mean[i] - values[i]);
+    EXPECT_LT(bias, 0.02 * errors[c]) << c;
+  }
+}
+
+TEST(Trellis, AChunkThatIsAlmostNothingGetsNoLargeFactor) {
+  std::vector<float> values = gauss_vector(3 * 4096, 19);
+  for (size_t i = 4096; i < 8192; ++i) values[i] *= 0.15F;
+  values[5000] = 2.0F;
+  std::fill(values.begin() + 8192, values.end(), 0.01F);
+  const Encoded encoded = encode_alone(trellis_spec(1.0F, true), values);
+  const auto factor = [&](size_t chunk) {
+    return from_bfloat16(load_le<uint16_t>(encoded.tensor.payload.data() + 2 * chunk));
+  };
+  EXPECT_NEAR(factor(0), 1.3F, 0.3F);
+  EXPECT_EQ(factor(1), 8.0F);
+  EXPECT_EQ(factor(2), 1.0F);
+}
+
+// From some 0.2 bits a coordinate to 5; the long vectors are predicted from samples.
+TEST(Trellis, PredictsItsSize) {
+  for (const auto& values : {gauss_vector(100'000, 1), laplace_vector(52'138, 2), lognormal_vector(100'000, 3),
+                             swelling_vector(100'000, 4), swelling_vector(300'000, 5), lognormal_vector(300'000, 6)}) {
+    for (const bool rotated : {false, true}) {
+      for (const float step : {2.4F, 1.8F, 1.2F, 0.8F, 0.4F, 0.2F, 0.05F}) {
+        if (rotated && step != 1.2F) continue;
+        const plan::CodecSpec spec = trellis_spec(step, rotated);
+        const Encoded encoded = encode_alone(spec, values);
+        if (encoded.payload_bits() < 0.2 * static_cast<double>(values.size())) continue;
+        EXPECT_NEAR(predict_trellis_bytes(spec, values, 0) / static_cast<double>(encoded.tensor.payload.size()), 1.0,
+                    0.01)
+            << step << ", " << encoded.payload_bits() / static_cast<double>(values.size()) << " bits";
+      }
+    }
+  }
+  EXPECT_EQ(predict_trellis_bytes(trellis_spec(100.0F), gauss_vector(5000, 7), 0), 0.0);
+}
+
+TEST(Trellis, StaysWithinItsBudget) {
+  for (const auto& values : {gauss_vector(60'000, 8), laplace_vector(60'000, 9), lognormal_vector(60'000, 10)}) {
+    for (const float bits : {0.25F, 0.5F, 1.0F, 2.0F, 4.0F}) {
+      plan::CodecSpec spec = trellis_spec(0.0F);
+      spec.bits = bits;
+      const double share = encode(spec, values, 1).payload_bits() / (double{bits} * static_cast<double>(values.size()));
+      EXPECT_GT(share, 0.965) << bits;
+      EXPECT_LT(share, 1.01) << bits;
+    }
+  }
+}
+
+TEST(Trellis, AFewDozenValuesAreShorterThanRaw) {
+  for (const size_t count : {16U, 32U, 64U}) {
+    const Encoded encoded = encode_alone(trellis_spec(0.5F), gauss_vector(count, 200 + count));
+    EXPECT_EQ(encoded.tensor.coder, plan::Coder::kModel) << count;
+    EXPECT_LT(encoded.tensor.payload.size(), 9 + count * 3 / 8) << count;
   }
 }
 
@@ -303,7 +370,7 @@ TEST(Trellis, GoldenBytes) {
     uint32_t crc;
   };
   const Golden goldens[] = {
-      {1.25F, true, 618, 1040801892U}, {0.5F, false, 1320, 3546104166U}, {0.0625F, true, 3174, 1278836635U}};
+      {1.25F, true, 618, 4047279763U}, {0.5F, false, 1318, 544025000U}, {0.0625F, true, 3174, 2651984295U}};
   for (const Golden& golden : goldens) {
     const Encoded encoded = encode_alone(trellis_spec(golden.step, golden.unbiased), values);
     EXPECT_EQ(encoded.tensor.payload.size(), golden.bytes) << golden.step;
@@ -336,16 +403,16 @@ TEST(Trellis, DecodesAnyoneBytesToValuesOrAnError) {
     tensor.payload = flipped;
     expect_total(tensor);
     std::vector<float> values(tensor.count);
-    if (bit >= 8 * 6) accepted += decode_trellis(tensor, values).ok() ? 1 : 0;
+    if (bit >= 8 * 4) accepted += decode_trellis(tensor, values).ok() ? 1 : 0;
   }
   EXPECT_LE(accepted, 8);  // the systems must end where the encoder began
   for (int run = 0; run < 3000; ++run) {
     std::vector<uint8_t> noise(rng.below(200));
     for (uint8_t& byte : noise) byte = static_cast<uint8_t>(rng.next_u64());
     if (noise.size() > 5) {
-      noise[3] = 0x3F;  // a plausible factor and model, so that the coder is reached
-      noise[4] = static_cast<uint8_t>(0x10 * (1 + rng.below(7)) + rng.below(3));
-      noise[5] = static_cast<uint8_t>(rng.below(kTrellisClasses));
+      noise[1] = 0x3F;  // a plausible factor and model, so that the coder is reached
+      noise[2] = static_cast<uint8_t>(0x10 * (1 + rng.below(7)) + rng.below(3));
+      noise[3] = static_cast<uint8_t>(rng.below(kTrellisClasses));
     }
     plan::EncodedTensor tensor = encoded.tensor;
     tensor.payload = noise;
