@@ -55,6 +55,45 @@ TEST(Accumulate, EqualsDecodingAndAdding) {
   ASSERT_TRUE(limit_instruction_set("auto"));
 }
 
+// Where no bucket is of zeros, whole chunks go through tables of their buckets' values.
+TEST(Accumulate, ChunksWithoutZeroBucketsGiveTheSameBits) {
+  constexpr size_t kCount = 40000;
+  const std::vector<float> before = laplace_vector(kCount, 8);
+  for (const CodecId codec : {CodecId::kQsgd, CodecId::kQsgdInf, CodecId::kNuqsgd, CodecId::kTerngrad}) {
+    for (const Coder coder : {Coder::kFixed, Coder::kRans}) {
+      for (const uint32_t bucket : {32U, 64U, 192U, 512U, 4096U, 8192U}) {
+        for (const uint32_t levels : {3U, 6U, 7U}) {
+          plan::CodecSpec spec = qsgd_spec(levels, bucket);
+          spec.codec = codec;
+          spec.coder = coder;
+          std::vector<float> values = gauss_vector(kCount, bucket);
+          // One chunk with a bucket of zeros between the others.
+          std::fill_n(values.begin() + 3 * 4096 + bucket % 4096, std::min(bucket, 8000U), 0.0F);
+          const Encoded encoded = encode(spec, values, 4);
+          ASSERT_TRUE(encoded.failure.ok()) << encoded.failure.text();
+          ASSERT_TRUE(limit_instruction_set("reference"));
+          std::vector<float> expected(kCount);
+          ASSERT_TRUE(decode_tensor("t", encoded.tensor, expected).ok());
+          std::vector<float> sum = before;
+          for (size_t i = 0; i < kCount; ++i) sum[i] += kWeight * expected[i];
+          for (const char* set : {"reference", "sse4", "avx2", "avx512", "neon"}) {
+            if (!limit_instruction_set(set)) continue;
+            SCOPED_TRACE(testing::Message() << set << ", " << plan::codec_name(codec) << ", " << plan::coder_name(coder)
+                                            << ", bucket " << bucket << ", levels " << levels);
+            std::vector<float> decoded(kCount, 99.0F);
+            ASSERT_TRUE(decode_tensor("t", encoded.tensor, decoded).ok());
+            ASSERT_EQ(decoded, expected);
+            std::vector<float> acc = before;
+            ASSERT_TRUE(accumulate_tensor("t", encoded.tensor, kWeight, acc).ok());
+            ASSERT_EQ(acc, sum);
+          }
+          ASSERT_TRUE(limit_instruction_set("auto"));
+        }
+      }
+    }
+  }
+}
+
 TEST(Accumulate, ManyTensorsAreAddedInOrder) {
   constexpr size_t kCount = 20000;
   std::vector<Encoded> encoded;

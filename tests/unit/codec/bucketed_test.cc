@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/codec/bucketed.h"
+#include "runtime/codec/fixed_width.h"
 #include "runtime/codec/fp16.h"
 #include "runtime/codec/instruction_set.h"
 #include "tests/unit/codec/vectors.h"
@@ -112,6 +113,94 @@ TEST(Bucketed, AutoIsAsShortAsTheShortestCoder) {
       }
     }
   }
+}
+
+constexpr size_t kLargeCount = 300001;  // far more chunks than a census looks at
+
+TEST(Bucketed, AutoIsAsShortAsTheShortestCoderForLargeTensorsToo) {
+  std::vector<float> dense = gauss_vector(kLargeCount, 1);
+  // Where the sampled chunks have little to say and the others much, and the other way round.
+  std::vector<float> first_chunks_sparse = dense;
+  std::vector<float> first_chunks_dense = dense;
+  for (size_t i = 0; i < kLargeCount; ++i) {
+    const bool sampled = i / LaneRng::kChunk % 10 == 0;
+    if (sampled && i % 128 != 0) first_chunks_sparse[i] = 0.0F;
+    if (!sampled && i % 128 != 0) first_chunks_dense[i] = 0.0F;
+  }
+  std::vector<float> flat = flat_vector(kLargeCount);
+  for (const std::vector<float>& values : {dense, first_chunks_sparse, first_chunks_dense, flat}) {
+    for (const uint32_t levels : {1U, 7U, 127U}) {
+      for (const uint32_t bucket : {8U, 128U, 5000U}) {
+        const auto bytes_of = [&](Coder coder) {
+          const Encoded encoded = encode(spec_of(CodecId::kQsgd, coder, levels, bucket), values, 5);
+          EXPECT_TRUE(encoded.failure.ok()) << encoded.failure.text();
+          return static_cast<double>(encoded.tensor.payload.size());
+        };
+        double shortest = std::min({bytes_of(Coder::kFixed), bytes_of(Coder::kRans), bytes_of(Coder::kRaw)});
+        const Encoded chosen = encode(spec_of(CodecId::kQsgd, Coder::kAuto, levels, bucket), values, 5);
+        ASSERT_TRUE(chosen.failure.ok()) << chosen.failure.text();
+        EXPECT_LE(static_cast<double>(chosen.tensor.payload.size()), 1.001 * shortest) << levels << ' ' << bucket;
+        // Every chunk looks like the others here, so a sample knows what Elias takes.
+        if (values != dense) continue;
+        shortest = std::min(shortest, bytes_of(Coder::kElias));
+        EXPECT_LE(static_cast<double>(chosen.tensor.payload.size()), 1.005 * shortest) << levels << ' ' << bucket;
+      }
+    }
+  }
+}
+
+// rANS writes its code from the end of the buffer over the symbols that are kept there. A last part that takes far more
+// than four bits a symbol reaches them before they are used.
+TEST(Bucketed, SymbolsThatTheCodeHasReachedAreMadeAgain) {
+  std::vector<float> values = gauss_vector(kLargeCount, 2);
+  for (size_t i = 0; i < kLargeCount - 40000; ++i) values[i] = i % 128 == 0 ? 1.0F : 0.0F;
+  for (size_t i = kLargeCount - 40000; i < kLargeCount; ++i) values[i] = static_cast<float>(i * 37 % 15) / 7.0F - 1.0F;
+  for (const char* set : {"reference", "auto"}) {
+    ASSERT_TRUE(limit_instruction_set(set));
+    plan::CodecSpec spec = spec_of(CodecId::kQsgdInf, Coder::kAuto, 7, 128);
+    const Encoded automatic = encode(spec, values, 5);
+    ASSERT_EQ(automatic.tensor.coder, Coder::kRans);
+    spec.coder = Coder::kRans;
+    const Encoded roomy = encode(spec, values, 5);
+    EXPECT_TRUE(std::equal(automatic.tensor.payload.begin(), automatic.tensor.payload.end(),
+                           roomy.tensor.payload.begin(), roomy.tensor.payload.end()));
+    std::vector<float> decoded(values.size());
+    ASSERT_TRUE(decode_tensor("t", automatic.tensor, decoded).ok());
+    EXPECT_EQ(decoded, expected_values(spec, values, 5));
+  }
+  ASSERT_TRUE(limit_instruction_set("auto"));
+}
+
+TEST(Bucketed, ALargerBufferChangesNothing) {
+  const std::vector<float> values = gauss_vector(70001, 3);
+  const plan::CodecSpec spec = spec_of(CodecId::kQsgd, Coder::kAuto, 7, 128);
+  const Encoded exact = encode(spec, values, 5);
+  std::vector<uint8_t> large(2 * exact.buffer.size());
+  const auto roomy = encode_tensor(spec, "t", values, 5, large);
+  ASSERT_TRUE(roomy.ok());
+  EXPECT_EQ(roomy->coder, exact.tensor.coder);
+  EXPECT_TRUE(std::equal(roomy->payload.begin(), roomy->payload.end(), exact.tensor.payload.begin(),
+                         exact.tensor.payload.end()));
+}
+
+TEST(Bucketed, CountsOfNibblesAreExact) {
+  Rng rng(1);
+  for (const size_t bytes : {32U, 64U, 2048U, 20000U * 32U}) {
+    std::vector<uint8_t> codes(bytes);
+    for (uint8_t& code : codes) code = static_cast<uint8_t>(rng.below(4) == 0 ? rng.below(256) : 0x7E);
+    std::array<uint32_t, 16> expected{};
+    for (const uint8_t code : codes) {
+      ++expected[code & 15U];
+      ++expected[code >> 4];
+    }
+    for (const char* set : {"reference", "sse4", "avx2", "avx512", "neon"}) {
+      if (!limit_instruction_set(set)) continue;
+      std::array<uint32_t, 16> counts{};
+      count_nibbles(codes, counts);
+      EXPECT_EQ(counts, expected) << set << ", " << bytes;
+    }
+  }
+  ASSERT_TRUE(limit_instruction_set("auto"));
 }
 
 TEST(Bucketed, NothingExpandsBeyondFp32) {

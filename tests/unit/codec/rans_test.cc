@@ -160,6 +160,71 @@ TEST(Rans, VectorsMakeTheBytesOfThePlainLoop) {
   ASSERT_TRUE(limit_instruction_set("auto"));
 }
 
+// Groups of nibbles as fixed_width.h lays them out. REQUIRES: whole groups.
+std::vector<uint8_t> groups_of(std::span<const uint8_t> symbols, uint32_t first_code) {
+  std::vector<uint8_t> groups(symbols.size() / 2);
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    const size_t word = i / 64 * 8 + i % 8;
+    const size_t field = i / 8 % 8;
+    groups[4 * word + field / 2] |= static_cast<uint8_t>((symbols[i] + first_code) << (field % 2 * 4));
+  }
+  return groups;
+}
+
+TEST(Rans, GroupsOfNibblesMakeTheBytesOfTheirSymbols) {
+  for (const uint32_t alphabet : {1U, 2U, 7U, 8U, 9U, 16U}) {
+    const Message message = make_message(3 * 4096, alphabet, 0.4, alphabet);
+    const RansTable table = make_rans_table(message.counts);
+    const std::vector<uint8_t> expected = encode_message(table, 32, message.symbols, 30000);
+    ASSERT_FALSE(expected.empty());
+    const uint32_t first_code = 16 - alphabet;
+    const std::vector<uint8_t> groups = groups_of(message.symbols, first_code);
+    for (const char* set : {"reference", "sse4", "avx2", "avx512", "neon"}) {
+      if (!limit_instruction_set(set)) continue;
+      // With room to spare, and with just enough, where the last rows go one symbol at a time.
+      for (const size_t room : {size_t{30000}, expected.size() + 2}) {
+        std::vector<uint8_t> out(room);
+        RansEncoder encoder(table, 32, out);
+        for (size_t piece = 3; piece > 0; --piece) {
+          ASSERT_TRUE(encoder.put_groups(first_code, std::span(groups).subspan((piece - 1) * 2048, 2048)));
+        }
+        const size_t bytes = encoder.finish();
+        EXPECT_EQ(std::vector<uint8_t>(out.end() - static_cast<std::ptrdiff_t>(bytes), out.end()), expected)
+            << set << ", " << alphabet << " symbols, room " << room;
+      }
+    }
+    ASSERT_TRUE(limit_instruction_set("auto"));
+  }
+}
+
+TEST(Rans, ValuesAreThoseOfTheSymbols) {
+  constexpr size_t kCount = 4096 + 4096 - 70;
+  for (const uint32_t alphabet : {1U, 3U, 6U, 8U, 11U, 16U}) {
+    const Message message = make_message(kCount, alphabet, 0.4, alphabet);
+    const RansTable table = make_rans_table(message.counts);
+    const std::vector<uint8_t> code = encode_message(table, 32, message.symbols, 30000);
+    const std::vector<float> before = gauss_vector(kCount, 7);
+    for (const size_t table_count : {32U, 96U, 512U, 4096U}) {
+      const std::vector<float> tables = gauss_vector((4096 / table_count + 1) * kRansFewSymbols, table_count);
+      for (const char* set : {"reference", "sse4", "avx2", "avx512", "neon"}) {
+        if (!limit_instruction_set(set)) continue;
+        for (const bool add : {false, true}) {
+          std::vector<float> values = before;
+          RansDecoder decoder(table, 32, code);
+          decoder.take_values(tables, table_count, std::span(values).first(4096), add);
+          decoder.take_values(tables, table_count, std::span(values).subspan(4096), add);
+          EXPECT_TRUE(decoder.finished());
+          for (size_t i = 0; i < kCount; ++i) {
+            const float value = tables[kRansFewSymbols * (i % 4096 / table_count) + message.symbols[i]];
+            ASSERT_EQ(values[i], add ? before[i] + value : value) << set << ", " << alphabet << " symbols, value " << i;
+          }
+        }
+      }
+      ASSERT_TRUE(limit_instruction_set("auto"));
+    }
+  }
+}
+
 TEST(Rans, AnyBytesDecodeToSymbolsOfTheAlphabet) {
   Rng rng(4);
   for (int round = 0; round < 3000; ++round) {
