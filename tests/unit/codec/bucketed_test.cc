@@ -153,7 +153,9 @@ TEST(Bucketed, AutoIsAsShortAsTheShortestCoderForLargeTensorsToo) {
 // than four bits a symbol reaches them before they are used.
 TEST(Bucketed, SymbolsThatTheCodeHasReachedAreMadeAgain) {
   std::vector<float> values = gauss_vector(kLargeCount, 2);
-  for (size_t i = 0; i < kLargeCount - 40000; ++i) values[i] = i % 128 == 0 ? 1.0F : 0.0F;
+  for (size_t i = 0; i < kLargeCount - 40000; ++i) {
+    values[i] = i % 128 == 0 ? 1.0F : i % 7 == 0 ? 1.0F / 7.0F : 0.0F;
+  }
   for (size_t i = kLargeCount - 40000; i < kLargeCount; ++i) values[i] = static_cast<float>(i * 37 % 15) / 7.0F - 1.0F;
   for (const char* set : {"reference", "auto"}) {
     ASSERT_TRUE(limit_instruction_set(set));
