@@ -15,7 +15,8 @@
 // not quantized.
 //
 // Coordinate i is rounded with number i mod 4096 of chunk i / 4096 of LaneRng(seed), so that chunks can be made in any
-// order: an asymmetric numeral system wants the last one first, and there is no scratch to keep symbols in.
+// order: an asymmetric numeral system wants the last one first. Symbols of 4 bits wait for it in the output buffer, as
+// the fixed code; others are made twice, since there is no scratch to keep them in.
 //
 // Worked example, Elias. 22 values, bucket 8, qsgd with levels 5: {0 0 -3 0 4 0 0 0} {0 0 0 0 0 0 0 0} {0.5 0 0 0 0 0}.
 // The norms are 5, 0 and 0.5; the symbols are {0 0 -3 0 4 0 0 0}, none, {5 0 0 0 0 0}, without any chance since all
@@ -38,7 +39,8 @@ namespace runnel::codec {
 // with a coder that is not for these schemes needs, which fails.
 uint64_t bucketed_bytes_max(const plan::CodecSpec& spec, uint32_t count);
 
-// With kAuto takes the coder that makes this tensor shortest. kNotFinite names the first value that is not a number.
+// With kAuto takes the coder that makes this tensor shortest; Elias is left out of tensors of more than 65536 values if
+// eight chunks of them say that another coder is shorter. kNotFinite names the first value that is not a number.
 // kOutOfRange names a bucket whose norm is beyond fp32: an update of that size has diverged, and clamping it would hide
 // that. kUnsupported for a coder that these schemes do not have, and for kRans if the symbols are beyond -127 .. 127.
 Result<plan::EncodedTensor> encode_bucketed(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
