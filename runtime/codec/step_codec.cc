@@ -15,7 +15,8 @@ namespace {
 constexpr uint64_t kDitherPart = 0xD17;
 constexpr float kIndexMax = 32000.0F;  // |value / step|: beyond, the tensor is sent raw
 constexpr float kStepMax = 1e30F;
-constexpr size_t kTrials = 4;  // samples on which the shape of the model is chosen
+constexpr double kFactorMax = 16.0;  // a chunk of which next to nothing is left would be made up of noise
+constexpr size_t kTrials = 4;        // samples on which the shape of the model is chosen
 constexpr size_t kTrialCoordinates = 4096;
 
 using ChunkNumbers = std::array<uint16_t, kStepChunk>;
@@ -65,7 +66,7 @@ Result<Head> load_head(const plan::EncodedTensor& tensor) {
 
 // A factor travels as the upper half of an fp32, which is to half a percent.
 uint16_t packed_factor(double factor) {
-  const auto rounded = static_cast<float>(std::clamp(factor, 1e-3, 1e6));
+  const auto rounded = static_cast<float>(std::clamp(factor, 1e-3, kFactorMax));
   return static_cast<uint16_t>((std::bit_cast<uint32_t>(rounded) + 0x8000U) >> 16);
 }
 

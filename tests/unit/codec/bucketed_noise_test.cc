@@ -30,7 +30,8 @@ double squared_error(const plan::CodecSpec& spec, std::span<const float> values,
   return sum / squared_norm(values);
 }
 
-// Section 6.4, buckets of 512: bits a coordinate with the norms, and the error, for Gauss and Laplace.
+// As a Monte Carlo computation of first-order entropies has them, buckets of 512: bits a coordinate with the norms, and
+// the error, for Gauss and Laplace.
 TEST(BucketedNoise, MatchesTheMeasuredRatesAndErrors) {
   constexpr size_t kCount = 1U << 20;
   struct Row {

@@ -321,6 +321,37 @@ TEST(StepCodec, AValueThatIsNoNumberIsNamed) {
   EXPECT_STREQ(encoded.failure.text(), "tensor: value 17 is nan");
 }
 
+// One bucket of 2^20 Gaussian values has the norm 1024 sigma: 1024 levels are a grid of sigma, as for `dithered` above,
+// but the receiver does not know the dither. Twice the error, and half a bit more for the same.
+TEST(StochasticRounding, OnOneGridHasTwiceTheErrorOfSubtractiveDither) {
+  const struct {
+    std::vector<float> values;
+    double bits, nmse;
+  } rows[] = {{gauss_vector(kLong, 80), 2.159, 0.1664}, {laplace_vector(kLong, 81), 2.096, 0.1611}};
+  for (const auto& row : rows) {
+    plan::CodecSpec spec;
+    spec.codec = plan::CodecId::kQsgd;
+    spec.levels = 1024;
+    spec.bucket = kLong;
+    spec.coder = plan::Coder::kRans;
+    const Trip trip = round_trip(spec, row.values, 82);
+    EXPECT_LE(trip.bits, 1.01 * row.bits + 512.0 / kLong);
+    EXPECT_NEAR(trip.nmse, row.nmse, 0.02 * row.nmse);
+  }
+}
+
+TEST(Bounds, SizesOfVeryLongTensorsDoNotWrap) {
+  for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
+    plan::CodecSpec spec;
+    spec.codec = static_cast<plan::CodecId>(codec);
+    spec.levels = 30;
+    const size_t half = encoded_bytes_max(spec, 1U << 30);
+    const size_t whole = encoded_bytes_max(spec, 1U << 31);
+    EXPECT_GE(whole, (size_t{1} << 31) / 8) << plan::codec_name(spec.codec);
+    EXPECT_NEAR(static_cast<double>(whole), 2.0 * static_cast<double>(half), 4096.0) << plan::codec_name(spec.codec);
+  }
+}
+
 TEST(Selection, SendsAShareAndStaysUnbiased) {
   const std::vector<float> values = laplace_vector(kLong, 70);
   plan::CodecSpec spec = step_spec(plan::CodecId::kDithered, 0.1F);
