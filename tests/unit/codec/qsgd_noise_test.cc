@@ -93,7 +93,7 @@ TEST(QsgdNoise, IsUnbiasedWithExactlyTheVarianceOfTheFormula) {
   }
 }
 
-// Rows of the reference note's Monte Carlo table (section 6.4), buckets of 512.
+// As a Monte Carlo computation of first-order entropies has them, buckets of 512.
 TEST(QsgdNoise, MatchesTheMeasuredErrorOfBucketedQsgd) {
   constexpr size_t kCount = 1U << 20;
   struct Row {
