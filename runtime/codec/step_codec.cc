@@ -404,10 +404,10 @@ float guess_step(const plan::CodecSpec& spec, std::span<const float> values, uin
   // At a bit a value, a step is about 2.5 times their scale; each bit more halves it.
   const double bits = std::clamp(8.0 * bytes_max / static_cast<double>(values.size()), 0.01, 16.0);
   double step = bits > 1.0 ? std::ldexp(2.5 * rms, -static_cast<int>(bits - 0.5)) : 2.5 * rms / bits;
-  const float largest = largest_magnitude(values);
-  const auto valid = [&](double at) {
-    return std::clamp(at, std::max(1e-28, 2.0 * double{largest} / double{kIndexMax}), 1e28);
-  };
+  // Finer steps have indices out of range. Values of which even the coarsest has are sent raw whatever is guessed.
+  const double finest = std::max(1e-28, 2.0 * double{largest_magnitude(values)} / double{kIndexMax});
+  if (!(finest < 1e28)) return 1e28F;
+  const auto valid = [&](double at) { return std::clamp(at, finest, 1e28); };
   plan::CodecSpec at = spec;
   at.step = static_cast<float>(valid(step));
   const Head head = plan_head(at, values, seed);

@@ -274,6 +274,7 @@ TEST(StepCodec, NothingExpands) {
     EXPECT_LE(round_trip(step_spec(codec, 1e-20F), std::vector<float>(100, 1e-40F), 42).encoded.tensor.payload.size(),
               400U);
     EXPECT_EQ(round_trip(step_spec(codec, 1.0F), std::vector<float>(100, 3e38F), 43).nmse, 0.0);
+    EXPECT_EQ(round_trip(step_spec(codec, 0.0F), std::vector<float>(100, 3e38F), 43).nmse, 0.0);
   }
 }
 
