@@ -11,11 +11,12 @@ namespace runnel {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : failure_(Error::kOk) {
-    ::new (&value_) T(std::move(value));
-  }                                                                              // NOLINT(google-explicit-constructor)
-  Result(Failure failure) : failure_(failure) { RUNNEL_ASSERT(!failure.ok()); }  // NOLINT(google-explicit-constructor)
-  Result(Error error) : Result(Failure(error)) {}                                // NOLINT(google-explicit-constructor)
+  // Implicit, so that a function can return its value, a failure or a bare error.
+  // NOLINTBEGIN(google-explicit-constructor)
+  Result(T value) : failure_(Error::kOk) { ::new (&value_) T(std::move(value)); }
+  Result(Failure failure) : failure_(failure) { RUNNEL_ASSERT(!failure.ok()); }
+  Result(Error error) : Result(Failure(error)) {}
+  // NOLINTEND(google-explicit-constructor)
   Result(Result&& other) noexcept : failure_(other.failure_) {
     if (ok()) ::new (&value_) T(std::move(other.value_));
   }

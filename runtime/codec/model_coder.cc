@@ -47,15 +47,15 @@ struct Logarithms {
   constexpr Logarithms() {
     for (size_t i = 0; i <= 256; ++i) {
       double x = 1.0 + static_cast<double>(i) / 256.0;
-      double result = 0.0;
-      for (double bit = 4096.0; bit >= 0.125; bit /= 2.0) {
+      uint32_t result = 4;  // in 1/8 of the unit, and half a unit so that cutting rounds
+      for (uint32_t bit = 4096 * 8; bit > 0; bit /= 2) {
         if (x >= 2.0) {
           x /= 2.0;
           result += bit;
         }
         x *= x;
       }
-      of_mantissa[i] = static_cast<uint16_t>(result + 0.5);
+      of_mantissa[i] = static_cast<uint16_t>(result / 8);
     }
   }
 };

@@ -13,7 +13,7 @@ namespace {
 
 // log2(value) in units of 2^-16, rounded down, by squaring: the same on every machine. REQUIRES: value >= 1.
 uint32_t log2_fixed(uint32_t value) {
-  const auto whole = static_cast<uint32_t>(std::bit_width(value) - 1);
+  const auto whole = static_cast<uint32_t>(std::bit_width(value | 1) - 1);
   uint64_t x = (uint64_t{value} << 31) >> whole;  // in [2^31, 2^32)
   uint32_t result = whole;
   for (int i = 0; i < 16; ++i) {
