@@ -106,7 +106,8 @@ void Contexts::update(Context& context) {
 size_t model_states_for(size_t count) {
   if (count < 4096) return 1;
   if (count < 32768) return 2;
-  return count < 131072 ? 4 : 16;
+  if (count < 131072) return 4;
+  return count < 262144 ? 16 : 32;
 }
 
 // -- ModelEncoder
@@ -158,10 +159,11 @@ void ModelEncoder::put_rest(size_t state, int32_t index, unsigned group_class) {
   put_raw(state, length, kLengthBits);
 }
 
-void ModelEncoder::put_group(GroupView indices, unsigned rotation, unsigned group_class) {
-  for (size_t j = indices.size(); j-- > 0;) put_rest(j % states_, indices[j], group_class);
+void ModelEncoder::put_group(GroupView indices, size_t group, unsigned rotation, unsigned group_class) {
+  const size_t first = group * kGroup;
+  for (size_t j = indices.size(); j-- > 0;) put_rest((first + j) % states_, indices[j], group_class);
   for (size_t j = indices.size(); j-- > 0;) {
-    put_index(j % states_, indices[j], static_cast<unsigned>(rotation + 15 - j), group_class);
+    put_index((first + j) % states_, indices[j], static_cast<unsigned>(rotation + 15 - j), group_class);
   }
 }
 
@@ -169,9 +171,10 @@ void ModelEncoder::put(std::span<const int16_t> indices, std::span<const uint16_
   size_t left = choices.size();
   while (left > 0) {
 #ifdef RUNNEL_FAST_KERNELS
-    if (states_ == kGroup && left * kGroup <= indices.size() && at_ >= 2 * kGroup * kPutGroups && !use_reference()) {
+    if (states_ >= kGroup && left * kGroup <= indices.size() && at_ >= 2 * kGroup * kPutGroups && !use_reference()) {
       const size_t batch = std::min(left, kPutGroups);
       const size_t first = left - batch;
+      const size_t odd_from = states_ == kGroup ? 0 : kGroup;  // where the states of odd groups stand
       std::array<PutRequest, kPutGroups> requests;
       bool in_tables = true;
       for (size_t g = 0; g < batch; ++g) {
@@ -181,7 +184,8 @@ void ModelEncoder::put(std::span<const int16_t> indices, std::span<const uint16_
         requests[g] = {tables_->thresholds(table, 0) - (choices[first + g] >> 8) - 15, tables_->reach(table)};
       }
       if (in_tables &&
-          put_groups_fast(requests.data(), batch, &indices[kGroup * first], x_.data(), out_.data() + at_, at_)) {
+          put_groups_fast(requests.data(), batch, &indices[kGroup * first], x_.data() + first % 2 * odd_from,
+                          x_.data() + (first + 1) % 2 * odd_from, out_.data() + at_, at_)) {
         left = first;
         continue;
       }
@@ -189,7 +193,7 @@ void ModelEncoder::put(std::span<const int16_t> indices, std::span<const uint16_
 #endif
     --left;
     const size_t count = std::min(kGroup, indices.size() - kGroup * left);
-    put_group(indices.subspan(kGroup * left, count), choices[left] >> 8, choices[left] & 255U);
+    put_group(indices.subspan(kGroup * left, count), left, choices[left] >> 8, choices[left] & 255U);
   }
 }
 
@@ -271,23 +275,28 @@ int16_t ModelDecoder::take_rest(size_t state, int32_t k, unsigned group_class) {
 }
 
 uint32_t ModelDecoder::take(std::span<int16_t> indices, unsigned rotation, unsigned group_class) {
+  const size_t first_state = group_++ * kGroup % states_;
 #ifdef RUNNEL_FAST_KERNELS
-  if (states_ == kGroup && indices.size() == kGroup && group_class < kClasses && words_.size() - at_ >= 2 * kGroup &&
+  if (states_ >= kGroup && indices.size() == kGroup && group_class < kClasses && words_.size() - at_ >= 2 * kGroup &&
       !use_reference()) {
     const uint16_t* const first = tables_->thresholds(group_class, 0) - rotation - 15;
     const int reach = tables_->reach(group_class);
     uint32_t activity = 0;
-    if (take_group_fast(first, reach, rotation, words_.data() + at_, x_.data(), indices.data(), at_, activity)) {
+    if (take_group_fast(first, reach, rotation, words_.data() + at_, x_.data() + first_state, indices.data(), at_,
+                        activity)) {
       return activity;
     }
-    for (size_t j = 0; j < kGroup; ++j) indices[j] = take_rest(j, indices[j], group_class);
+    for (size_t j = 0; j < kGroup; ++j) indices[j] = take_rest(first_state + j, indices[j], group_class);
     return group_activity(indices, rotation);
   }
 #endif
   for (size_t j = 0; j < indices.size(); ++j) {
-    indices[j] = static_cast<int16_t>(take_index(j % states_, static_cast<unsigned>(rotation + 15 - j), group_class));
+    indices[j] = static_cast<int16_t>(
+        take_index((first_state + j) % states_, static_cast<unsigned>(rotation + 15 - j), group_class));
   }
-  for (size_t j = 0; j < indices.size(); ++j) indices[j] = take_rest(j % states_, indices[j], group_class);
+  for (size_t j = 0; j < indices.size(); ++j) {
+    indices[j] = take_rest((first_state + j) % states_, indices[j], group_class);
+  }
   return group_activity(indices, rotation);
 }
 

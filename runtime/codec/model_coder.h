@@ -70,7 +70,9 @@ class Contexts {
   size_t context_ = 0;
 };
 
-// How many rANS states are interleaved: few in a small payload, where each costs bytes, many where speed counts.
+// How many rANS states are interleaved: few in a small payload, where each costs bytes, many where speed counts. State
+// k codes the coordinates k, k + states, ...
+inline constexpr size_t kModelStatesMax = 32;
 size_t model_states_for(size_t count);
 
 // Codes groups backwards into `out`, from its end towards its start.
@@ -79,14 +81,15 @@ class ModelEncoder {
   ModelEncoder(const ModelTables& tables, size_t states, MutableByteView out);
 
   // Codes a run of groups, of which the next to be coded is the one before the run. A choice a group: its class, and
-  // its rotation times 256. Only the last group of all may have fewer than sixteen indices.
+  // its rotation times 256. A run begins at an even group, and only the last group of all may have fewer than sixteen
+  // indices.
   void put(std::span<const int16_t> indices, std::span<const uint16_t> choices);
 
   // The states in front. The coded bytes are out.last(result); 0 if `out` was too small.
   size_t finish();
 
  private:
-  void put_group(GroupView indices, unsigned rotation, unsigned group_class);
+  void put_group(GroupView indices, size_t group, unsigned rotation, unsigned group_class);
   void put_slot(size_t state, uint32_t start, uint32_t frequency);
   void put_raw(size_t state, uint32_t value, unsigned bits);
   void put_index(size_t state, int32_t index, unsigned v, unsigned group_class);
@@ -98,7 +101,7 @@ class ModelEncoder {
   MutableByteView out_;
   size_t at_;
   bool full_ = false;
-  std::array<uint32_t, kGroup> x_;
+  std::array<uint32_t, kModelStatesMax> x_;
 };
 
 class ModelDecoder {
@@ -128,7 +131,8 @@ class ModelDecoder {
   size_t at_ = 0;
   bool overrun_ = false;
   bool out_of_range_ = false;
-  std::array<uint32_t, kGroup> x_{};
+  size_t group_ = 0;  // the next
+  std::array<uint32_t, kModelStatesMax> x_{};
 };
 
 // What coding a group takes, in 1/4096 bit.

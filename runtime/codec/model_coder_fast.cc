@@ -115,8 +115,8 @@ bool TakeGroup(const uint16_t* HWY_RESTRICT thresholds, int reach, unsigned rota
 
 // First all slots of all groups, then the states: what was stored one number at a time is then long in the cache when
 // it is loaded as vectors.
-bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_t* HWY_RESTRICT indices,
-               uint32_t* HWY_RESTRICT x, uint8_t* end, size_t& at) {
+bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_t* HWY_RESTRICT indices, uint32_t* even,
+               uint32_t* odd, uint8_t* end, size_t& at) {
   const hn::CappedTag<int16_t, 16> d16;
   const hn::CappedTag<uint32_t, 8> d32;
   const hn::RebindToSigned<decltype(d32)> di32;
@@ -143,6 +143,7 @@ bool PutGroups(const PutRequest* HWY_RESTRICT groups, size_t count, const int16_
   }
   uint8_t* next_word = end;
   for (size_t g = count; g-- > 0;) {
+    uint32_t* const x = g % 2 == 0 ? even : odd;
     for (size_t j = kGroup; j > 0;) {
       j -= n32;
       const size_t i = kGroup * g + j;
@@ -201,9 +202,9 @@ bool take_group_fast(const uint16_t* thresholds, int reach, unsigned rotation, c
   return HWY_DYNAMIC_DISPATCH(TakeGroup)(thresholds, reach, rotation, words, x, indices, used, activity);
 }
 
-bool put_groups_fast(const PutRequest* groups, size_t count, const int16_t* indices, uint32_t* x, uint8_t* end,
-                     size_t& at) {
-  return HWY_DYNAMIC_DISPATCH(PutGroups)(groups, count, indices, x, end, at);
+bool put_groups_fast(const PutRequest* groups, size_t count, const int16_t* indices, uint32_t* even, uint32_t* odd,
+                     uint8_t* end, size_t& at) {
+  return HWY_DYNAMIC_DISPATCH(PutGroups)(groups, count, indices, even, odd, end, at);
 }
 
 }  // namespace runnel::codec

@@ -21,10 +21,11 @@ struct PutRequest {
 };
 inline constexpr size_t kPutGroups = 8;
 
-// Encodes `count` <= 8 groups, the last first, one symbol a state each. Words are written below `end`, of which 32
-// bytes a group must be writable; `at` shrinks by how many bytes they are. False, and nothing done, if a symbol is an
-// outermost one.
-bool put_groups_fast(const PutRequest* groups, size_t count, const int16_t* indices, uint32_t* x, uint8_t* end,
-                     size_t& at);
+// Encodes `count` <= 8 groups, the last first, one symbol a state each: the first, third, ... with the sixteen states
+// at `even`, the others with those at `odd`, which may be the same. Words are written below `end`, of which 32 bytes a
+// group must be writable; `at` shrinks by how many bytes they are. False, and nothing done, if a symbol is an outermost
+// one.
+bool put_groups_fast(const PutRequest* groups, size_t count, const int16_t* indices, uint32_t* even, uint32_t* odd,
+                     uint8_t* end, size_t& at);
 
 }  // namespace runnel::codec

@@ -54,7 +54,7 @@ Result<Head> load_head(const plan::EncodedTensor& tensor) {
   if (tensor.payload.size() < head.bytes())
     return fail(Error::kTruncated, "payload of %zu bytes", tensor.payload.size());
   const uint8_t* in = tensor.payload.data();
-  if ((*in & 7U) >= kShapes || *in >> 3 > 4) return fail(Error::kMalformed, "unknown model %u", unsigned{*in});
+  if ((*in & 7U) >= kShapes || *in >> 3 > 5) return fail(Error::kMalformed, "unknown model %u", unsigned{*in});
   head.shape = *in & 7U;
   head.states = size_t{1} << (*in >> 3);
   if (head.dithered) return head;

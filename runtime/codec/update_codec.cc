@@ -183,7 +183,8 @@ Result<plan::EncodedTensor> encode_tensor(const plan::CodecSpec& spec, std::stri
     return named(name, fail(Error::kNoMemory, "%zu floats of scratch, %u needed", scratch.size(), count));
   }
   const bool stepped = plan::has_step(scheme->id);
-  if (changed || stepped) {
+  // A scheme checks what it is handed; what is done before that needs numbers too.
+  if (changed || (stepped && spec.step == 0.0F)) {
     if (Failure failure = check_finite(values); !failure.ok()) return named(name, failure);
   }
   const std::span<const float> sent = exact ? values : prepared(spec, values, seed, scratch);
