@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "runtime/codec/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/accumulate_fast.cc"
 #include <hwy/cache_control.h>

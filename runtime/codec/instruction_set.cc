@@ -1,6 +1,8 @@
 #include "runtime/codec/instruction_set.h"
 
 #ifdef RUNNEL_FAST_KERNELS
+#include "runtime/codec/vector_targets.h"
+
 #include <hwy/targets.h>
 #endif
 

@@ -6,6 +6,8 @@
 
 #include "runtime/codec/fixed_width.h"
 
+#include "runtime/codec/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/quantizer_fast.cc"
 #include <hwy/cache_control.h>

@@ -3,6 +3,8 @@
 #include <array>
 #include <bit>
 
+#include "runtime/codec/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/rans_fast.cc"
 #include <hwy/foreach_target.h>

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-// The kernels keep vectors in arrays, which vectors of unknown length do not allow; such machines run their fixed ones.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#include "runtime/codec/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/rotation_fast.cc"
 #include <hwy/foreach_target.h>

@@ -1,6 +1,8 @@
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/codec/step_kernels_fast.h"
 
+#include "runtime/codec/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/step_kernels_fast.cc"
 #include <hwy/foreach_target.h>
