@@ -2,24 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
+
+#include "runtime/plan/range_check.h"
 
 namespace runnel::plan {
-namespace {
-
-Failure count_in_range(const char* name, uint64_t value, uint64_t low, uint64_t high) {
-  if (value >= low && value <= high) return Error::kOk;
-  return fail(Error::kOutOfRange, "%s must be %llu..%llu, not %llu", name, static_cast<unsigned long long>(low),
-              static_cast<unsigned long long>(high), static_cast<unsigned long long>(value));
-}
-
-Failure in_range(const char* name, float value, float low, float high) {
-  if (std::isfinite(value) && value >= low && value <= high) return Error::kOk;
-  return fail(std::isfinite(value) ? Error::kOutOfRange : Error::kNotFinite, "%s must be %g..%g, not %g", name,
-              static_cast<double>(low), static_cast<double>(high), static_cast<double>(value));
-}
-
-}  // namespace
-
 const char* codec_name(CodecId codec) {
   static constexpr const char* kNames[kCodecCount] = {"fp32",     "qsgd",     "qsgd_inf",      "nuqsgd", "nuqsgd_inf",
                                                       "terngrad", "sign",     "sign_dithered", "eden",   "fp16",
@@ -32,6 +19,30 @@ const char* coder_name(Coder coder) {
   static constexpr const char* kNames[kCoderCount] = {"auto", "elias", "fixed", "rans", "model", "raw"};
   const auto index = static_cast<uint8_t>(coder);
   return index < kCoderCount ? kNames[index] : "unknown";
+}
+
+const char* schedule_name(Schedule schedule) {
+  static constexpr const char* kNames[kScheduleCount] = {"constant", "linear", "cosine", "exponential"};
+  const auto index = static_cast<uint8_t>(schedule);
+  return index < kScheduleCount ? kNames[index] : "unknown";
+}
+
+float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds) {
+  const double first = static_cast<double>(training.learning_rate);
+  const double last = static_cast<double>(training.learning_rate_end);
+  if (rounds <= 1 || round <= 1) return training.learning_rate;
+  const double done = std::min(1.0, (static_cast<double>(round) - 1.0) / (static_cast<double>(rounds) - 1.0));
+  switch (training.schedule) {
+    case Schedule::kConstant:
+      break;
+    case Schedule::kLinear:
+      return static_cast<float>(first + (last - first) * done);
+    case Schedule::kCosine:
+      return static_cast<float>(last + (first - last) * 0.5 * (1.0 + std::cos(std::numbers::pi * done)));
+    case Schedule::kExponential:
+      return static_cast<float>(first * std::pow(last / first, done));
+  }
+  return training.learning_rate;
 }
 
 Failure set_bits(CodecSpec& codec, double bits) {
@@ -83,14 +94,20 @@ Failure check(const TrainingSpec& training) {
   RUNNEL_TRY(in_range("proximal_mu", training.proximal_mu, 0.0F, 100.0F));
   RUNNEL_TRY(count_in_range("batch_size", training.batch_size, 1, 4096));
   RUNNEL_TRY(count_in_range("local_epochs", training.local_epochs, 1, 1000));
-  return count_in_range("local_steps", training.local_steps, 0, 1000000);
+  RUNNEL_TRY(count_in_range("local_steps", training.local_steps, 0, 1000000));
+  if (static_cast<uint8_t>(training.schedule) >= kScheduleCount) {
+    return fail(Error::kUnsupported, "schedule %u is not known here", static_cast<unsigned>(training.schedule));
+  }
+  return in_range("learning_rate_end", training.learning_rate_end,
+                  training.schedule == Schedule::kExponential ? 1e-9F : 0.0F, 100.0F);
 }
 
 Failure check(const RoundPlan& plan) {
   RUNNEL_TRY(count_in_range("rounds", plan.rounds, 1, 1000000));
   RUNNEL_TRY(count_in_range("round", plan.round, 1, plan.rounds));
   RUNNEL_TRY(check(plan.training));
-  return check(plan.codec);
+  RUNNEL_TRY(check(plan.codec));
+  return check(plan.rate);
 }
 
 }  // namespace runnel::plan

@@ -8,6 +8,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/base/time.h"
+#include "runtime/plan/rate_spec.h"
 
 namespace runnel::plan {
 
@@ -69,17 +70,29 @@ struct CodecSpec {
   float keep = 1.0F;            // share of coordinates sent, drawn from the seed; (0, 1]. The rest counts as zero.
 };
 
+// How the learning rate goes from the first round to the last. Numbers are on the wire: never renumber, only add.
+enum class Schedule : uint8_t { kConstant = 0, kLinear = 1, kCosine = 2, kExponential = 3 };
+inline constexpr uint8_t kScheduleCount = 4;
+
+// "constant", "linear", ...; never null.
+const char* schedule_name(Schedule schedule);
+
 // Local SGD: w <- w - learning_rate * v,  v <- momentum * v + (gradient + weight_decay * w + proximal_mu * (w -
 // w_global)).
 struct TrainingSpec {
-  float learning_rate = 0.05F;  // (0, 100]
+  float learning_rate = 0.05F;  // of the first round; (0, 100]
   float momentum = 0.9F;        // [0, 1)
   float weight_decay = 0.0F;    // [0, 1]
   float proximal_mu = 0.0F;     // FedProx (Li et al. 2020); [0, 100]; 0 is FedAvg
   uint32_t batch_size = 32;     // examples; 1..4096
   uint32_t local_epochs = 1;    // passes over the device's own data; used when local_steps is 0; 1..1000
   uint32_t local_steps = 0;     // SGD steps a round instead of epochs; 0..1000000
+  Schedule schedule = Schedule::kConstant;
+  float learning_rate_end = 0.0F;  // of the last round, unless constant; [0, 100], above 0 for kExponential
 };
+
+// The learning rate of `round` of `rounds` (1-based): from learning_rate to learning_rate_end along the schedule.
+float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds);
 
 struct RoundPlan {
   uint64_t run = 0;    // identifies one training run of one coordinator
@@ -90,6 +103,7 @@ struct RoundPlan {
   Duration time_left{};        // until the coordinator closes the round, counted from when the plan was sent
   TrainingSpec training;
   CodecSpec codec;
+  RateSpec rate;
 };
 
 // Sets what `bits` a coordinate means for the codec: whole bits of sign and level for the schemes with levels (2..16;

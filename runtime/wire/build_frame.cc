@@ -46,13 +46,17 @@ struct BodyBuilder {
   Offset<schema::Frame> operator()(const RoundPlan& m) {
     const plan::RoundPlan& p = m.plan;
     const plan::TrainingSpec& t = p.training;
-    return frame(schema::Body::RoundPlan,
-                 schema::CreateRoundPlan(
-                     b, p.run, p.round, p.rounds, p.model_version, m.model_bytes, p.seed,
-                     static_cast<uint64_t>(to_ms(p.time_left)), t.learning_rate, t.momentum, t.weight_decay,
-                     t.proximal_mu, t.batch_size, t.local_epochs, t.local_steps, static_cast<uint8_t>(p.codec.codec),
-                     p.codec.levels, p.codec.bucket, p.codec.exact_coordinates_max, static_cast<uint8_t>(p.codec.coder),
-                     p.codec.step, p.codec.bits, p.codec.rotate, p.codec.error_feedback, p.codec.keep));
+    return frame(
+        schema::Body::RoundPlan,
+        schema::CreateRoundPlan(
+            b, p.run, p.round, p.rounds, p.model_version, m.model_bytes, p.seed,
+            static_cast<uint64_t>(to_ms(p.time_left)), t.learning_rate, t.momentum, t.weight_decay, t.proximal_mu,
+            t.batch_size, t.local_epochs, t.local_steps, static_cast<uint8_t>(p.codec.codec), p.codec.levels,
+            p.codec.bucket, p.codec.exact_coordinates_max, static_cast<uint8_t>(p.codec.coder), p.codec.step,
+            p.codec.bits, p.codec.rotate, p.codec.error_feedback, p.codec.keep, static_cast<uint8_t>(t.schedule),
+            t.learning_rate_end, static_cast<uint8_t>(p.rate.mode), p.rate.contraction, p.rate.k, p.rate.error_share,
+            p.rate.budget_bytes, p.rate.resolution, p.rate.weight_ratio, p.rate.deadline, p.rate.save_time,
+            p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max));
   }
   Offset<schema::Frame> operator()(const ModelRequest& m) {
     return frame(schema::Body::ModelRequest, schema::CreateModelRequest(b, m.run, m.model_version, m.offset, m.bytes));

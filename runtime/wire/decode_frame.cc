@@ -68,8 +68,10 @@ Result<Message> convert(const schema::RoundPlan& from) {
   if (from.time_left_ms() > 366ULL * 86400 * 1000)
     return fail(Error::kOutOfRange, "RoundPlan.time_left_ms is over a year");
   to.plan.time_left = milliseconds(static_cast<int64_t>(from.time_left_ms()));
-  to.plan.training = {from.learning_rate(), from.momentum(),     from.weight_decay(), from.proximal_mu(),
-                      from.batch_size(),    from.local_epochs(), from.local_steps()};
+  to.plan.training = {
+      from.learning_rate(),    from.momentum(),     from.weight_decay(), from.proximal_mu(),
+      from.batch_size(),       from.local_epochs(), from.local_steps(),  static_cast<plan::Schedule>(from.schedule()),
+      from.learning_rate_end()};
   to.plan.codec.codec = static_cast<plan::CodecId>(from.codec());
   to.plan.codec.levels = from.levels();
   to.plan.codec.bucket = from.bucket();
@@ -80,6 +82,19 @@ Result<Message> convert(const schema::RoundPlan& from) {
   to.plan.codec.rotate = from.rotate();
   to.plan.codec.error_feedback = from.error_feedback();
   to.plan.codec.keep = from.keep();
+  plan::RateSpec& rate = to.plan.rate;
+  rate.mode = static_cast<plan::RateMode>(from.rate_mode());
+  rate.contraction = from.contraction();
+  rate.k = from.k();
+  rate.error_share = from.error_share();
+  rate.budget_bytes = from.budget_bytes();
+  rate.resolution = from.resolution();
+  rate.weight_ratio = from.weight_ratio();
+  rate.deadline = from.deadline();
+  rate.save_time = from.save_time();
+  rate.per_layer = from.per_layer();
+  rate.late = static_cast<plan::LatePolicy>(from.late());
+  rate.step_ratio_max = from.step_ratio_max();
   if (Failure bad = plan::check(to.plan); !bad.ok()) return bad.prefix("RoundPlan");
   to.model_bytes = from.model_bytes();
   if (to.model_bytes == 0 || to.model_bytes > kBlobBytesMax) {
