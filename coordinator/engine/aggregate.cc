@@ -53,6 +53,17 @@ void Aggregate::apply(std::span<float> model) const {
   }
 }
 
+double Aggregate::mean_energy() const {
+  RUNNEL_ASSERT(weight_ > 0);
+  const double scale = 1.0 / kGrid / static_cast<double>(weight_);
+  double energy = 0.0;
+  for (const int64_t sum : sums_) {
+    const double mean = static_cast<double>(sum) * scale;
+    energy += mean * mean;
+  }
+  return energy;
+}
+
 void Aggregate::reset() {
   std::fill(sums_.begin(), sums_.end(), 0);
   weight_ = 0;

@@ -28,6 +28,13 @@ wire::Reason reason_of(Error error) {
   }
 }
 
+// The squared norm, summed in the order of the coordinates.
+double energy(std::span<const float> values) {
+  double sum = 0.0;
+  for (const float value : values) sum += double{value} * double{value};
+  return sum;
+}
+
 template <typename T>
 std::optional<T> take_first(std::vector<T>& items) {
   if (items.empty()) return std::nullopt;
@@ -163,6 +170,7 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t se
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
   accepted_.insert(device);
   loss_of_[device] = static_cast<double>(update.mean_loss) * update.sample_count;
+  energy_of_[device] = energy(scratch_) * update.sample_count;
   coordinates_ += record.coordinates;
   payload_bytes_ += record.payload_bytes;
   return std::nullopt;
@@ -224,8 +232,14 @@ void RoundEngine::prepare_close(Instant now) {
   result.participants = static_cast<uint32_t>(accepted_.size());
   result.sample_count = sums_.weight();
   double loss = 0.0;
-  for (const std::string& device : accepted_) loss += loss_of_.at(device);
+  double energies = 0.0;
+  for (const std::string& device : accepted_) {
+    loss += loss_of_.at(device);
+    energies += energy_of_.at(device);
+  }
   result.mean_loss = loss / static_cast<double>(sums_.weight());
+  result.update_energy = energies / static_cast<double>(sums_.weight());
+  result.mean_energy = sums_.mean_energy();
   result.bits_per_coordinate = 8.0 * static_cast<double>(payload_bytes_) / static_cast<double>(coordinates_);
   result.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
   result.model.version = model_.version + 1;
@@ -294,6 +308,7 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
     newly_closed_.push_back(std::move(closed));
     sums_.reset();
     loss_of_.clear();
+    energy_of_.clear();
     coordinates_ = payload_bytes_ = 0;
     selected_.clear();
     accepted_.clear();

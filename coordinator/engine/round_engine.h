@@ -137,6 +137,7 @@ class RoundEngine {
   std::vector<float> scratch_;
   std::unordered_map<std::string, double>
       loss_of_;  // weighted, by device: summed in name order so that it is reproducible
+  std::unordered_map<std::string, double> energy_of_;  // squared norm of the update, weighted, by device
   uint64_t coordinates_ = 0;
   uint64_t payload_bytes_ = 0;
 

@@ -108,9 +108,11 @@ Failure SqliteStore::close_round(const RoundResult& result) {
   RUNNEL_TRY(insert_model(result.model));
   SqliteStatement close(*database_,
                         "UPDATE round SET closed_at = ?, model_version = ?, participants = ?, sample_count = ?,"
-                        " mean_loss = ?, bits_per_coordinate = ?, seconds = ? WHERE round = ?");
+                        " mean_loss = ?, bits_per_coordinate = ?, update_energy = ?, mean_energy = ?, seconds = ?"
+                        " WHERE round = ?");
   close.bind(result.closed_at).bind(result.model.version).bind(result.participants).bind(result.sample_count);
-  close.bind(result.mean_loss).bind(result.bits_per_coordinate).bind(result.seconds).bind(result.round);
+  close.bind(result.mean_loss).bind(result.bits_per_coordinate).bind(result.update_energy).bind(result.mean_energy);
+  close.bind(result.seconds).bind(result.round);
   RUNNEL_TRY(close.run());
   SqliteStatement drop_blobs(
       *database_, "DELETE FROM update_blob WHERE update_id IN (SELECT id FROM accepted_update WHERE round = ?)");
@@ -141,11 +143,13 @@ Result<bool> SqliteStore::has_update(const std::string& device, uint64_t sequenc
 }
 
 Result<std::vector<RoundHistory>> SqliteStore::history() {
-  SqliteStatement select(*database_,
-                         "SELECT r.round, r.model_version, r.participants, r.sample_count, r.mean_loss,"
-                         " r.bits_per_coordinate, r.closed_at, r.seconds, e.round, e.examples, e.accuracy, e.loss"
-                         " FROM round r LEFT JOIN evaluation e ON e.model_version = r.model_version"
-                         " WHERE r.closed_at IS NOT NULL ORDER BY r.round");
+  SqliteStatement select(
+      *database_,
+      "SELECT r.round, r.model_version, r.participants, r.sample_count, r.mean_loss,"
+      " r.bits_per_coordinate, r.update_energy, r.mean_energy, r.closed_at, r.seconds, e.round, e.examples,"
+      " e.accuracy, e.loss"
+      " FROM round r LEFT JOIN evaluation e ON e.model_version = r.model_version"
+      " WHERE r.closed_at IS NOT NULL ORDER BY r.round");
   std::vector<RoundHistory> history;
   for (;;) {
     Result<bool> row = select.step();
@@ -158,12 +162,14 @@ Result<std::vector<RoundHistory>> SqliteStore::history() {
     entry.result.sample_count = select.integer<uint64_t>(3);
     entry.result.mean_loss = select.real(4);
     entry.result.bits_per_coordinate = select.real(5);
-    entry.result.closed_at = select.integer<int64_t>(6);
-    entry.result.seconds = select.real(7);
-    entry.evaluated = !select.is_null(8);
+    entry.result.update_energy = select.real(6);
+    entry.result.mean_energy = select.real(7);
+    entry.result.closed_at = select.integer<int64_t>(8);
+    entry.result.seconds = select.real(9);
+    entry.evaluated = !select.is_null(10);
     if (entry.evaluated) {
-      entry.evaluation = {entry.result.model.version, select.integer<uint32_t>(8), select.integer<uint32_t>(9),
-                          select.real(10), select.real(11)};
+      entry.evaluation = {entry.result.model.version, select.integer<uint32_t>(10), select.integer<uint32_t>(11),
+                          select.real(12), select.real(13)};
     }
     history.push_back(std::move(entry));
   }

@@ -77,6 +77,31 @@ CREATE TABLE device(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// Format 2: how much the devices agreed, and the quantized downlink (what the newest model would be without
+// quantization, and how to come to a version from the one before).
+constexpr const char* kFormat2 = R"sql(
+ALTER TABLE round ADD COLUMN update_energy REAL;
+ALTER TABLE round ADD COLUMN mean_energy REAL;
+
+CREATE TABLE exact_model(
+  only INTEGER PRIMARY KEY CHECK(only = 1),
+  version INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  parameters BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE model_delta(
+  version INTEGER PRIMARY KEY,
+  step REAL NOT NULL,
+  checksum INTEGER NOT NULL,
+  blob BLOB NOT NULL
+) STRICT;
+)sql";
+
+Failure set_version(SqliteDatabase& database) {
+  return database.execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+}
+
 Failure create_tables(SqliteDatabase& database) {
   SqliteTransaction transaction(database);
   RUNNEL_TRY(transaction.begin_write());
@@ -84,11 +109,25 @@ Failure create_tables(SqliteDatabase& database) {
   Result<int64_t> tables = database.query_integer("SELECT count(*) FROM sqlite_schema");
   if (!tables) return tables.failure();
   if (*tables == 0) {
-    const std::string identity = "PRAGMA application_id=" + std::to_string(kApplicationId) +
-                                 ";PRAGMA user_version=" + std::to_string(kSchemaVersion);
-    RUNNEL_TRY(database.execute(identity.c_str()));
+    RUNNEL_TRY(database.execute(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str()));
     RUNNEL_TRY(database.execute(kSchema));
+    RUNNEL_TRY(database.execute(kFormat2));
+    RUNNEL_TRY(set_version(database));
   }
+  return transaction.commit();
+}
+
+Failure upgrade(SqliteDatabase& database) {
+  Result<int64_t> version = database.query_integer("PRAGMA user_version");
+  if (!version) return version.failure();
+  if (*version == kSchemaVersion) return Error::kOk;
+  SqliteTransaction transaction(database);
+  RUNNEL_TRY(transaction.begin_write());
+  // Another process may have been first while this one waited for the lock.
+  const Result<int64_t> now = database.query_integer("PRAGMA user_version");
+  if (!now) return now.failure();
+  if (*now < 2) RUNNEL_TRY(database.execute(kFormat2));
+  RUNNEL_TRY(set_version(database));
   return transaction.commit();
 }
 
@@ -138,7 +177,8 @@ Failure prepare_schema(SqliteDatabase& database, bool create) {
     RUNNEL_TRY(create_tables(database));
     RUNNEL_TRY(check_identity(database));
   }
-  return check_pages(database);
+  RUNNEL_TRY(check_pages(database));
+  return upgrade(database);
 }
 
 }  // namespace runnel::coordinator

@@ -10,11 +10,11 @@
 namespace runnel::coordinator {
 
 inline constexpr int64_t kApplicationId = 0x524E4C46;  // "RNLF"
-inline constexpr int64_t kSchemaVersion = 1;
+inline constexpr int64_t kSchemaVersion = 2;
 
 // Sets up the connection (WAL, synchronous=FULL, foreign keys), makes the tables in an empty file if `create`, and
-// checks the file. kCorrupt: not a database, not ours, or damaged (PRAGMA quick_check). kVersion: written by a newer
-// runnel.
+// checks the file; one of an older format is brought up to date, in one transaction. kCorrupt: not a database, not
+// ours, or damaged (PRAGMA quick_check). kVersion: written by a newer runnel.
 Failure prepare_schema(SqliteDatabase& database, bool create);
 
 }  // namespace runnel::coordinator

@@ -165,6 +165,9 @@ Result<Snapshot> SqliteStore::load() {
   Result<int64_t> closed = database_->query_integer("SELECT count(*) FROM round WHERE closed_at IS NOT NULL");
   if (!closed) return closed.failure();
   snapshot.rounds_closed = static_cast<uint32_t>(*closed);
+  Result<std::vector<RoundHistory>> rounds = history();
+  if (!rounds) return rounds.failure();
+  snapshot.history = std::move(*rounds);
   RUNNEL_TRY(load_open_round(snapshot));
   return snapshot;
 }

@@ -55,6 +55,10 @@ struct RoundResult {
   uint64_t sample_count = 0;
   double mean_loss = 0.0;  // of the devices' own examples, weighted by sample count
   double bits_per_coordinate = 0.0;
+  // How much the devices agree: sum_i w_i ||u_i||^2 / sum_i w_i over the accepted updates as decoded, and the squared
+  // norm of their weighted mean. NaN for rounds of a store from before they were kept.
+  double update_energy = 0.0;
+  double mean_energy = 0.0;
   int64_t closed_at = 0;
   double seconds = 0.0;
 };
@@ -74,6 +78,12 @@ struct DeviceRecord {
   bool revoked = false;
 };
 
+struct RoundHistory {
+  RoundResult result;  // without the model's parameters
+  bool evaluated = false;
+  Evaluation evaluation;
+};
+
 // What a restarted coordinator goes on from.
 struct Snapshot {
   RunRecord run;
@@ -82,6 +92,7 @@ struct Snapshot {
   RoundRecord round;                   // REQUIRES round_open
   std::vector<UpdateRecord> accepted;  // of the open round, with blobs, ascending by device
   uint32_t rounds_closed = 0;
+  std::vector<RoundHistory> history;  // the closed rounds, ascending
 };
 
 // One line of the ledger, for reports: an update that was accepted, at any time.
@@ -91,12 +102,6 @@ struct LedgerEntry {
   uint64_t sequence = 0;
   uint32_t sample_count = 0;
   uint64_t payload_bytes = 0;
-};
-
-struct RoundHistory {
-  RoundResult result;  // without the model's parameters
-  bool evaluated = false;
-  Evaluation evaluation;
 };
 
 class Store {

@@ -29,6 +29,7 @@ Result<Snapshot> MemoryStore::load() {
   if (round_open_) snapshot.round = round_;
   for (const auto& [name, update] : accepted_) snapshot.accepted.push_back(update);
   snapshot.rounds_closed = static_cast<uint32_t>(history_.size());
+  snapshot.history = history_;
   return snapshot;
 }
 

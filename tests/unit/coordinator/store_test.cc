@@ -45,6 +45,8 @@ RoundResult result(uint32_t round, uint64_t version) {
   closed.sample_count = 202;
   closed.mean_loss = 1.5;
   closed.bits_per_coordinate = 3.25;
+  closed.update_energy = 0.625;
+  closed.mean_energy = 0.1;
   closed.closed_at = 1700000100;
   closed.seconds = 12.5;
   return closed;
@@ -174,6 +176,10 @@ TEST_F(StoreTest, ClosesARoundWithItsModelAndFigures) {
   EXPECT_EQ(kept.sample_count, 202U);
   EXPECT_EQ(kept.mean_loss, 1.5);
   EXPECT_EQ(kept.bits_per_coordinate, 3.25);
+  EXPECT_EQ(kept.update_energy, 0.625);
+  EXPECT_EQ(kept.mean_energy, 0.1);
+  ASSERT_EQ(loaded.history.size(), 1U);
+  EXPECT_EQ(loaded.history[0].result.mean_energy, 0.1);
   EXPECT_EQ(kept.closed_at, 1700000100);
   EXPECT_EQ(kept.seconds, 12.5);
   EXPECT_FALSE((*history)[0].evaluated);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <functional>
 #include <memory>
 
@@ -98,6 +99,29 @@ TEST(StoreWorldTest, SurvivesAFullDisk) {
   EXPECT_EQ(::umount2(folder.path().c_str(), MNT_DETACH), 0);
 }
 
+// A file of format 1 is the same without what format 2 added.
+TEST(StoreWorldTest, BringsAFileOfTheFirstFormatUpToDate) {
+  TempFolder folder;
+  const std::string path = folder.file("fleet.db");
+  RoundResult closed;
+  closed.round = 1;
+  closed.model = {2, {2.0F, 3.0F, 4.0F}};
+  closed.update_energy = 5.0;
+  ASSERT_TRUE(store_with_round(path)->close_round(closed).ok());
+  run_sql(path,
+          "ALTER TABLE round DROP COLUMN update_energy; ALTER TABLE round DROP COLUMN mean_energy;"
+          "DROP TABLE exact_model; DROP TABLE model_delta; PRAGMA user_version=1");
+  for (int opened = 1; opened <= 2; ++opened) {
+    const std::unique_ptr<SqliteStore> store = open_store(path);
+    ASSERT_TRUE(store);
+    const Result<Snapshot> snapshot = store->load();
+    ASSERT_TRUE(snapshot.ok()) << snapshot.failure().text();
+    EXPECT_EQ(snapshot->model.parameters, closed.model.parameters);
+    ASSERT_EQ(snapshot->history.size(), 1U);
+    EXPECT_TRUE(std::isnan(snapshot->history[0].result.update_energy));
+  }
+}
+
 TEST(StoreWorldTest, NamesAMissingFile) {
   TempFolder folder;
   const Failure failure = open_failure(folder.file("fleet.db"));
@@ -134,10 +158,10 @@ TEST(StoreWorldTest, RefusesANewerFormat) {
   TempFolder folder;
   const std::string path = folder.file("fleet.db");
   store_with_round(path).reset();
-  run_sql(path, "PRAGMA user_version=2");
+  run_sql(path, "PRAGMA user_version=3");
   const Failure failure = open_failure(path);
   EXPECT_EQ(failure.error(), Error::kVersion);
-  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 2"), HasSubstr("newer runnel")));
+  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 3"), HasSubstr("newer runnel")));
 }
 
 TEST(StoreWorldTest, FindsDamagedPages) {
