@@ -1,0 +1,68 @@
+// How fast this device's link carries bytes that are acknowledged: a conservative quantile over recent stretches of
+// busy time, with its uncertainty.
+//
+// Only time in which bytes were under way counts: a device that had nothing to send says nothing about its link, while
+// one whose bytes were not acknowledged, or whose link broke under them, was slow. Stretches are cut at every
+// acknowledgement or lost link, small ones joined until they carry kSampleBytesMin or last kSampleTimeMin. The time of
+// one round trip, which does not depend on the bytes, is estimated apart from the rest. Time: passed in. Memory: a
+// fixed ring of samples. Threads: one at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/result.h"
+#include "runtime/base/time.h"
+
+namespace runnel::rate {
+
+struct Goodput {
+  double bytes_per_second = 0.0;  // the conservative quantile; 0 = nothing known yet
+  double low = 0.0;               // 10 % quantile
+  double high = 0.0;              // 90 % quantile
+  double mean = 0.0;              // bytes over busy time, of all samples in memory
+  Duration round_trip{};          // of a frame and its answer, its upper quartile
+  uint32_t samples = 0;
+  bool known() const { return samples > 0; }
+};
+
+class GoodputEstimator {
+ public:
+  static constexpr uint32_t kSamplesMax = 32;
+  static constexpr size_t kStateBytes = 8 + kSamplesMax * 8 + 8 * 4;
+
+  // `quantile`: which share of the samples, newer ones weighing more, may lie below the estimate.
+  explicit GoodputEstimator(double quantile = 0.25) : quantile_(quantile) {}
+
+  // Bytes went out and nothing was under way before: busy time begins. Harmless if it has begun already.
+  void handle_sent(Instant now);
+  // So many further bytes are acknowledged; `all` if nothing is under way any more, which ends busy time.
+  void handle_acknowledged(Instant now, uint64_t bytes, bool all);
+  // The link broke: the busy time so far counts; what follows counts again only when bytes go out. `pending` = bytes
+  // are still to be sent, so that the outage itself counts as slow time until the next acknowledgement.
+  void handle_lost(Instant now, bool pending);
+  // The answer to a frame of a few bytes took this long.
+  void handle_round_trip(Duration took);
+
+  Goodput estimate() const;
+
+  // Bytes that will be acknowledged within `time`, by the conservative estimate; infinity when nothing is known.
+  double bytes_within(Duration time) const;
+  // The other way round; zero when nothing is known.
+  Duration time_for(double bytes) const;
+
+  // For a restart. restore() takes what save() gave; kCorrupt, and nothing changed, for anything else.
+  void save(MutableByteView state) const;  // REQUIRES: kStateBytes
+  Failure restore(ByteView state);
+
+ private:
+  struct Sample {
+    uint32_t bytes = 0;
+    uint32_t busy_ms = 0;
+  };
+  // (members at the implementer's choice)
+  double quantile_;
+};
+
+}  // namespace runnel::rate
