@@ -59,11 +59,12 @@ struct BodyBuilder {
             p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max));
   }
   Offset<schema::Frame> operator()(const ModelRequest& m) {
-    return frame(schema::Body::ModelRequest, schema::CreateModelRequest(b, m.run, m.model_version, m.offset, m.bytes));
+    return frame(schema::Body::ModelRequest,
+                 schema::CreateModelRequest(b, m.run, m.model_version, m.offset, m.bytes, m.held_version));
   }
   Offset<schema::Frame> operator()(const ModelChunk& m) {
-    return frame(schema::Body::ModelChunk,
-                 schema::CreateModelChunk(b, m.model_version, m.offset, m.total_bytes, chunk(b, m.payload)));
+    return frame(schema::Body::ModelChunk, schema::CreateModelChunk(b, m.model_version, m.offset, m.total_bytes,
+                                                                    chunk(b, m.payload), m.base_version));
   }
   Offset<schema::Frame> operator()(const UpdateOffer& m) {
     return frame(schema::Body::UpdateOffer,

@@ -104,11 +104,12 @@ Result<Message> convert(const schema::RoundPlan& from) {
 }
 
 Result<Message> convert(const schema::ModelRequest& from) {
-  return Message(ModelRequest{from.run(), from.model_version(), from.offset(), from.bytes()});
+  return Message(ModelRequest{from.run(), from.model_version(), from.offset(), from.bytes(), from.held_version()});
 }
 
 Result<Message> convert(const schema::ModelChunk& from) {
-  const ModelChunk to{from.model_version(), from.offset(), from.total_bytes(), bytes_of(from.payload())};
+  const ModelChunk to{from.model_version(), from.offset(), from.total_bytes(), bytes_of(from.payload()),
+                      from.base_version()};
   RUNNEL_TRY(check_chunk("ModelChunk", to.offset, to.payload, to.total_bytes));
   return Message(to);
 }

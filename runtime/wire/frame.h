@@ -24,6 +24,13 @@ Failure decode_update(ByteView bytes, Update& update);
 // too; otherwise as decode_update().
 Failure decode_model(ByteView bytes, Model& model);
 
+// Decodes a whole ModelDelta message: base_version below model_version, a step that is a power of two. Whether the
+// payload holds multiples is codec::decode_tensor's business. Otherwise as decode_update().
+Failure decode_delta(ByteView bytes, ModelDelta& delta);
+
+// Turns a Model message that decodes into that of another version, in place. REQUIRES: parameters as many as it has.
+void replace_model(MutableByteView model, uint64_t model_version, std::span<const float> parameters);
+
 // Builds messages in memory of its own. A view that it returned is valid until the next call.
 class FrameBuilder {
  public:
@@ -52,5 +59,9 @@ Result<ByteView> build_update(const Update& update, MutableByteView memory);
 // Writes a Model message; `memory` as above. model_bytes_max() gives a size that is enough.
 size_t model_bytes_max(const plan::ModelSpec& spec, size_t parameter_count);
 Result<ByteView> build_model(const Model& model, MutableByteView memory);
+
+// Writes a ModelDelta message; `memory` as above, delta_overhead_bytes_max() larger than the payload.
+size_t delta_overhead_bytes_max();
+Result<ByteView> build_delta(const ModelDelta& delta, MutableByteView memory);
 
 }  // namespace runnel::wire

@@ -61,6 +61,7 @@ struct ModelRequest {
   uint64_t model_version = 0;
   uint64_t offset = 0;
   uint32_t bytes = 0;
+  uint64_t held_version = 0;
 };
 
 struct ModelChunk {
@@ -68,6 +69,7 @@ struct ModelChunk {
   uint64_t offset = 0;
   uint64_t total_bytes = 0;
   ByteView payload;
+  uint64_t base_version = 0;
 };
 
 struct UpdateOffer {
@@ -158,6 +160,15 @@ struct Model {
   uint64_t model_version = 0;
   plan::ModelSpec spec;
   std::span<const float> parameters;
+};
+
+// How a version of the model follows from an older one; see schemas/delta.fbs. `multiples.payload` is borrowed.
+struct ModelDelta {
+  uint64_t run = 0;
+  uint64_t base_version = 0;
+  uint64_t model_version = 0;
+  uint32_t checksum = 0;          // CRC-32C of the parameters that result
+  plan::EncodedTensor multiples;  // of codec deadzone: count, scale (a power of two) and payload travel
 };
 
 }  // namespace runnel::wire
