@@ -84,6 +84,9 @@ void add_training(Options& options, RunConfig& config) {
   options.add("--steps", config.steps, "SGD steps a round, instead of epochs")->excludes(epochs);
   options.add("--batch", config.batch, "examples in one SGD step");
   options.add("--learning-rate", config.learning_rate, "of SGD")->check(kNotNegative);
+  options.add("--learning-rate-end", config.learning_rate_end, "learning rate of the last round")->check(kNotNegative);
+  options.add("--schedule", config.schedule, "of the learning rate")
+      ->check(CLI::IsMember({"constant", "linear", "cosine", "exponential"}));
   options.add("--momentum", config.momentum, "of SGD")->check(kShare);
   options.add("--weight-decay", config.weight_decay, "of SGD")->check(kShare);
   options.add("--proximal-mu", config.proximal_mu, "FedProx's pull towards the global model")->check(kNotNegative);
@@ -117,6 +120,22 @@ void add_codec(Options& options, CommandLine& line) {
   options.add("--coder", config.coder, "auto, elias, fixed, rans, model or raw");
   options.flag("--rotate", config.rotate, "randomized Hadamard transform first");
   options.flag("--error-feedback", config.error_feedback, "devices make up for what compression loses");
+  std::vector<std::string> modes;
+  for (uint8_t k = 0; k < plan::kRateModeCount; ++k)
+    modes.emplace_back(plan::rate_mode_name(static_cast<plan::RateMode>(k)));
+  options.add("--rate", config.rate, "rule of how fine an update is")->check(CLI::IsMember(modes));
+  options.add("--error-share", config.error_share, "error: share of the final noise that quantization may cause")
+      ->check(CLI::Range(1e-6, 0.999));
+  options.add("--budget-bytes", config.budget_bytes, "budget: update bytes of one device over the whole run")
+      ->check(CLI::Range(1.0, 281474976710656.0));
+  options.add("--horizon", config.horizon, "an error of round 1 counts e^-horizon of one of the last round")
+      ->check(CLI::Range(0.0, 20.0));
+  options.add("--resolution", config.resolution, "feddq: the step it keeps")->check(CLI::Range(1e-12, 1e6));
+  options.add("--late", config.late, "what cannot arrive in time: keep it for the next round, or send it")
+      ->check(CLI::IsMember({"keep", "send"}));
+  options.flag("--no-rate-deadline", config.no_rate_deadline, "updates as the rule says, whatever the link carries");
+  options.flag("--save-time", config.save_time, "coarser on slow links: the least time, not the fewest bytes");
+  options.flag("--per-layer", config.per_layer, "one step a tensor instead of one for all");
   options.add("--compare", line.compare_codec, "run again with this codec, everything else the same")
       ->check(CLI::IsMember({"fp32"}));
   options.flag("--insecure-plaintext", config.insecure_plaintext, "no encryption, no authentication");

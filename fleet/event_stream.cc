@@ -74,6 +74,23 @@ Event event_of(const json& object) {
                          optional_number_of(object, "loss"), text_of(object, "model_sha256"),
                          count_of<uint64_t>(object, "parameters")};
   }
+  if (name == "rate") {
+    RateEvent event;
+    event.round = count_of<uint32_t>(object, "round");
+    event.outcome = text_of(object, "outcome");
+    event.bound = text_of(object, "bound");
+    event.bits = number_of(object, "bits");
+    event.step = number_of(object, "step");
+    event.predicted_bytes = number_of(object, "predicted_bytes");
+    event.message_bytes = count_of<uint64_t>(object, "message_bytes");
+    event.budget_bytes = optional_number_of(object, "budget_bytes");
+    event.link_bytes = optional_number_of(object, "link_bytes");
+    event.goodput = optional_number_of(object, "goodput");
+    event.goodput_low = optional_number_of(object, "goodput_low");
+    event.goodput_high = optional_number_of(object, "goodput_high");
+    event.seconds_left = number_of(object, "seconds_left");
+    return event;
+  }
   if (name == "memory") return MemoryEvent{count_of<uint64_t>(object, "arena_bytes")};
   if (name == "state") return StateEvent{text_of(object, "state"), count_or_zero<uint32_t>(object, "round")};
   if (name == "done") return DoneEvent{count_of<uint64_t>(object, "updates_acknowledged")};

@@ -59,6 +59,19 @@ struct StateEvent {
   std::string state;  // connecting, online, downloading, training, uploading, waiting, offline, done
   uint32_t round = 0;
 };
+struct RateEvent {  // how an update was compressed, and how it fared
+  uint32_t round = 0;
+  std::string outcome;  // in_time, late, refused, kept
+  std::string bound;    // rule, deadline, coarsest
+  double bits = 0.0;    // a coordinate
+  double step = 0.0;
+  double predicted_bytes = 0.0;
+  uint64_t message_bytes = 0;  // 0: it was kept
+  std::optional<double> budget_bytes;
+  std::optional<double> link_bytes;                          // absent while nothing is known of the link
+  std::optional<double> goodput, goodput_low, goodput_high;  // bytes a second
+  double seconds_left = 0.0;                                 // to the deadline, when it was decided
+};
 struct DoneEvent {
   uint64_t updates_acknowledged = 0;
 };
@@ -75,7 +88,7 @@ struct MalformedEvent {
 };
 
 using Event = std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundClosedEvent, RoundEvent, FinishedEvent,
-                           MemoryEvent, StateEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
+                           MemoryEvent, StateEvent, RateEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
 
 // One line without its newline.
 Event parse_event(std::string_view line);

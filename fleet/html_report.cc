@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fleet/rate_table.h"
 #include "fleet/report_style.h"
 #include "fleet/summary_table.h"
 #include "fleet/svg_chart.h"
@@ -232,6 +233,7 @@ std::string html_report(const RunRecord& record, const RunRecord* comparison, co
   out += "<section class=\"figures\">\n" + accuracy_figures(runs) + traffic_figure(runs) + duration_figure(runs);
   for (const RunRecord* each : runs.all) out += timeline_figure(*each);
   out += "</section>\n<section><h2>Summary</h2>" + summary(record, comparison) + "</section>\n";
+  for (const RunRecord* each : runs.all) out += rate_section(*each);
   out += "<section><h2>How this was made</h2>" + provenance(record, context, made_at);
   for (const RunRecord* each : runs.all) out += warnings(*each);
   return out +

@@ -59,11 +59,22 @@ Arguments init_arguments(const RunConfig& config, const std::string& state_folde
     if (config.coder) add(result, "--coder", *config.coder);
     if (config.rotate) result.emplace_back("--rotate");
     if (config.error_feedback) result.emplace_back("--error-feedback");
+    if (config.rate) add(result, "--rate", *config.rate);
+    add(result, "--error-share", config.error_share);
+    add(result, "--horizon", config.horizon);
+    add(result, "--resolution", config.resolution);
+    add(result, "--budget-bytes", config.budget_bytes);
+    if (config.save_time) result.emplace_back("--save-time");
+    if (config.per_layer) result.emplace_back("--per-layer");
   }
+  if (config.late) add(result, "--late", *config.late);
+  if (config.no_rate_deadline) result.emplace_back("--no-rate-deadline");
   add(result, "--epochs", config.epochs);
   add(result, "--steps", config.steps);
   add(result, "--batch", config.batch);
   add(result, "--learning-rate", config.learning_rate);
+  add(result, "--learning-rate-end", config.learning_rate_end);
+  if (config.schedule) add(result, "--schedule", *config.schedule);
   add(result, "--momentum", config.momentum);
   add(result, "--weight-decay", config.weight_decay);
   add(result, "--proximal-mu", config.proximal_mu);

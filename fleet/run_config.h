@@ -37,6 +37,8 @@ struct RunConfig {
   std::optional<uint32_t> steps;
   std::optional<uint32_t> batch;
   std::optional<double> learning_rate;
+  std::optional<double> learning_rate_end;
+  std::optional<std::string> schedule;
   std::optional<double> momentum;
   std::optional<double> weight_decay;
   std::optional<double> proximal_mu;
@@ -57,6 +59,13 @@ struct RunConfig {
   std::optional<std::string> coder;
   bool rotate = false;
   bool error_feedback = false;
+  std::optional<std::string> rate;  // the rule of how fine an update is
+  std::optional<double> error_share, horizon, resolution;
+  std::optional<double> budget_bytes;  // whole
+  std::optional<std::string> late;
+  bool no_rate_deadline = false;
+  bool save_time = false;
+  bool per_layer = false;
 
   // Where things are and go.
   std::string bin_folder;   // of the two programs; empty: next to this one

@@ -61,6 +61,11 @@ ordered_json config_json(const RunConfig& config) {
   result["keep_share"] = quantized ? maybe(config.keep_share) : ordered_json(nullptr);
   result["rotate"] = quantized && config.rotate;
   result["error_feedback"] = quantized && config.error_feedback;
+  result["rate"] = quantized ? maybe(config.rate) : ordered_json(nullptr);
+  result["budget_bytes"] = quantized ? maybe(config.budget_bytes) : ordered_json(nullptr);
+  result["error_share"] = quantized ? maybe(config.error_share) : ordered_json(nullptr);
+  result["horizon"] = quantized ? maybe(config.horizon) : ordered_json(nullptr);
+  result["rate_deadline"] = !config.no_rate_deadline;
   result["secure"] = !config.insecure_plaintext;
   result["kill_device"] = config.faults.device_texts();
   result["kill_coordinator"] = maybe(config.faults.coordinator_round());
@@ -78,9 +83,27 @@ ordered_json round_json(const RoundRecord& round) {
           {"seconds", round.duration_s}};
 }
 
+ordered_json rate_json(const RateEvent& rate) {
+  return {{"round", rate.round},
+          {"outcome", rate.outcome},
+          {"bound", rate.bound},
+          {"bits", rate.bits},
+          {"step", rate.step},
+          {"predicted_bytes", rate.predicted_bytes},
+          {"message_bytes", rate.message_bytes},
+          {"budget_bytes", maybe(rate.budget_bytes)},
+          {"link_bytes", maybe(rate.link_bytes)},
+          {"goodput", maybe(rate.goodput)},
+          {"goodput_low", maybe(rate.goodput_low)},
+          {"goodput_high", maybe(rate.goodput_high)},
+          {"seconds_left", rate.seconds_left}};
+}
+
 ordered_json device_json(const DeviceRecord& device) {
   ordered_json outages = ordered_json::array();
   for (const Outage& each : device.outages) outages.push_back({each.begin_s, each.end_s});
+  ordered_json rates = ordered_json::array();
+  for (const RateEvent& each : device.rates) rates.push_back(rate_json(each));
   return {{"name", device.name},
           {"uplink_bytes", device.link.uplink_bytes},
           {"downlink_bytes", device.link.downlink_bytes},
@@ -91,7 +114,8 @@ ordered_json device_json(const DeviceRecord& device) {
           {"arena_bytes", device.arena_bytes},
           {"updates_acknowledged", device.updates_acknowledged},
           {"restarts", device.restarts},
-          {"outages", outages}};
+          {"outages", outages},
+          {"rates", rates}};
 }
 
 ordered_json final_json(const RunRecord& record) {

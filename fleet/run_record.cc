@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "fleet/text_format.h"
+
 namespace runnel::fleet {
 
 std::string codec_label(const RunConfig& config) {
@@ -13,6 +15,8 @@ std::string codec_label(const RunConfig& config) {
     if (text.back() == '.') text.pop_back();
     return text;
   };
+  if (config.rate && *config.rate != "fixed") label += ", " + *config.rate;
+  if (config.budget_bytes) label += " of " + format_bytes(static_cast<uint64_t>(*config.budget_bytes));
   if (config.bits) label += ", " + number(*config.bits) + (*config.bits == 1.0 ? " bit" : " bits");
   if (config.levels) label += ", " + std::to_string(*config.levels) + " levels";
   if (config.step && *config.step > 0.0) label += ", step " + number(*config.step);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "fleet/event_stream.h"
 #include "fleet/link_proxy.h"
 #include "fleet/run_config.h"
 
@@ -49,6 +50,7 @@ struct DeviceRecord {
   uint32_t restarts = 0;
   std::vector<StateChange> states;
   std::vector<Outage> outages;
+  std::vector<RateEvent> rates;  // one for each update whose fate is known
 };
 
 struct RunRecord {

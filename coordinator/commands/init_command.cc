@@ -143,6 +143,27 @@ void describe(const StateFolder& folder, const InitOptions& options, const Fleet
       << "  runnel-coordinator run" << state << "\n";
 }
 
+Failure override_rate(const PlanOverrides& given, FleetPlan& plan) {
+  if (given.rate) {
+    Result<plan::RateMode> mode = rate_mode_from_name(*given.rate);
+    if (!mode) return Failure(mode.failure()).prefix("--rate");
+    plan.rate.mode = *mode;
+  }
+  if (given.late) {
+    if (*given.late != "keep" && *given.late != "send")
+      return fail(Error::kUnknownName, "--late must be keep or send, not '%s'", given.late->c_str());
+    plan.rate.late = *given.late == "keep" ? plan::LatePolicy::kKeep : plan::LatePolicy::kSend;
+  }
+  override_with(given.error_share, plan.rate.error_share);
+  override_with(given.resolution, plan.rate.resolution);
+  override_with(given.budget_bytes, plan.rate.budget_bytes);
+  override_with(given.horizon, plan.horizon);
+  plan.rate.deadline = plan.rate.deadline && !given.no_rate_deadline;
+  plan.rate.save_time = plan.rate.save_time || given.save_time;
+  plan.rate.per_layer = plan.rate.per_layer || given.per_layer;
+  return Error::kOk;
+}
+
 }  // namespace
 
 Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
@@ -157,6 +178,12 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
   override_with(given.local_steps, plan.training.local_steps);
   override_with(given.batch_size, plan.training.batch_size);
   override_with(given.learning_rate, plan.training.learning_rate);
+  override_with(given.learning_rate_end, plan.training.learning_rate_end);
+  if (given.schedule) {
+    Result<plan::Schedule> schedule = schedule_from_name(*given.schedule);
+    if (!schedule) return Failure(schedule.failure()).prefix("--schedule");
+    plan.training.schedule = *schedule;
+  }
   override_with(given.momentum, plan.training.momentum);
   override_with(given.weight_decay, plan.training.weight_decay);
   override_with(given.proximal_mu, plan.training.proximal_mu);
@@ -185,7 +212,7 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
   plan.codec.error_feedback = plan.codec.error_feedback || given.error_feedback;
   override_with(given.levels, plan.codec.levels);
   override_with(given.bucket, plan.codec.bucket);
-  return Error::kOk;
+  return override_rate(given, plan);
 }
 
 Failure init_fleet(const InitOptions& options, std::ostream& out) {
@@ -243,6 +270,10 @@ CLI::App* add_init_command(CLI::App& app, InitOptions& options) {
   command->add_option("--steps", plan.local_steps, "Steps a round instead of epochs")->group("Training");
   command->add_option("--batch", plan.batch_size, "Examples a step")->group("Training");
   command->add_option("--learning-rate", plan.learning_rate, "Step size")->group("Training");
+  command->add_option("--schedule", plan.schedule, "Of the learning rate: constant, linear, cosine, exponential")
+      ->group("Training");
+  command->add_option("--learning-rate-end", plan.learning_rate_end, "Learning rate of the last round")
+      ->group("Training");
   command->add_option("--momentum", plan.momentum, "0 = none")->group("Training");
   command->add_option("--weight-decay", plan.weight_decay, "0 = none")->group("Training");
   command->add_option("--proximal-mu", plan.proximal_mu, "FedProx's pull towards the round's model; 0 = FedAvg")
@@ -264,6 +295,25 @@ CLI::App* add_init_command(CLI::App& app, InitOptions& options) {
   command->add_flag("--rotate", plan.rotate, "Randomized Hadamard transform first")->group("Compression");
   command->add_flag("--error-feedback", plan.error_feedback, "Devices make up for what compression loses")
       ->group("Compression");
+  std::string modes = "How fine an update is:";
+  for (uint8_t k = 0; k < plan::kRateModeCount; ++k) {
+    modes += std::string(" ") + plan::rate_mode_name(static_cast<plan::RateMode>(k));
+  }
+  command->add_option("--rate", plan.rate, modes)->group("Rate");
+  command->add_option("--error-share", plan.error_share, "error: share of the final noise that quantization may cause")
+      ->group("Rate");
+  command->add_option("--budget-bytes", plan.budget_bytes, "budget: update bytes of one device over the whole run")
+      ->group("Rate");
+  command->add_option("--horizon", plan.horizon, "An error of round 1 counts e^-horizon of one of the last round")
+      ->group("Rate");
+  command->add_option("--resolution", plan.resolution, "feddq: the step it keeps")->group("Rate");
+  command->add_option("--late", plan.late, "What cannot arrive in time: keep it for the next round, or send it")
+      ->group("Rate");
+  command->add_flag("--no-rate-deadline", plan.no_rate_deadline, "Updates as the rule says, whatever the link carries")
+      ->group("Rate");
+  command->add_flag("--save-time", plan.save_time, "Coarser on slow links: the least time, not the fewest bytes")
+      ->group("Rate");
+  command->add_flag("--per-layer", plan.per_layer, "One step a tensor instead of one for all")->group("Rate");
   return command;
 }
 

@@ -28,7 +28,13 @@ struct PlanOverrides {
   std::optional<float> step, keep;
   bool rotate = false, error_feedback = false;
   std::optional<uint32_t> local_epochs, local_steps, batch_size;
-  std::optional<float> learning_rate, momentum, weight_decay, proximal_mu;
+  std::optional<float> learning_rate, learning_rate_end, momentum, weight_decay, proximal_mu;
+  std::optional<std::string> schedule;
+  std::optional<std::string> rate, late;
+  std::optional<float> error_share, resolution;
+  std::optional<uint64_t> budget_bytes;
+  std::optional<double> horizon;
+  bool no_rate_deadline = false, save_time = false, per_layer = false;
 };
 
 // kUnknownName or kOutOfRange, naming the option; `plan` is then half changed.

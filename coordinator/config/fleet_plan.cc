@@ -5,17 +5,13 @@
 #include <limits>
 
 #include "runtime/host/toml_table.h"
+#include "runtime/plan/range_check.h"
 
 namespace runnel::coordinator {
 namespace {
 
 using host::TomlTable;
-
-Failure count_in_range(const char* name, uint64_t value, uint64_t low, uint64_t high) {
-  if (value >= low && value <= high) return Error::kOk;
-  return fail(Error::kOutOfRange, "%s must be %llu..%llu, not %llu", name, static_cast<unsigned long long>(low),
-              static_cast<unsigned long long>(high), static_cast<unsigned long long>(value));
-}
+using plan::count_in_range;
 
 Failure real_in_range(const char* name, double value, double low, double high) {
   if (std::isfinite(value) && value >= low && value <= high) return Error::kOk;
@@ -41,6 +37,12 @@ Failure read_training(TomlTable& table, plan::TrainingSpec& training) {
   RUNNEL_TRY(table.read("batch_size", training.batch_size));
   RUNNEL_TRY(table.read("local_epochs", training.local_epochs));
   RUNNEL_TRY(table.read("local_steps", training.local_steps));
+  std::string schedule = plan::schedule_name(training.schedule);
+  RUNNEL_TRY(table.read("schedule", schedule));
+  Result<plan::Schedule> known = schedule_from_name(schedule);
+  if (!known) return table.at("schedule", known.error(), known.failure().text());
+  training.schedule = *known;
+  RUNNEL_TRY(table.read("learning_rate_end", training.learning_rate_end));
   RUNNEL_TRY(table.refuse_unread());
   return table.locate(check(training));
 }
@@ -73,28 +75,76 @@ Failure read_codec(TomlTable& table, plan::CodecSpec& codec) {
   return table.locate(check(codec));
 }
 
-}  // namespace
+Failure read_rate(TomlTable& table, plan::RateSpec& rate, double& horizon) {
+  std::string mode = plan::rate_mode_name(rate.mode);
+  RUNNEL_TRY(table.read("mode", mode));
+  Result<plan::RateMode> known = rate_mode_from_name(mode);
+  if (!known) return table.at("mode", known.error(), known.failure().text());
+  rate.mode = *known;
+  RUNNEL_TRY(table.read("horizon", horizon));
+  RUNNEL_TRY(table.read("error_share", rate.error_share));
+  RUNNEL_TRY(table.read("budget_bytes", rate.budget_bytes));
+  RUNNEL_TRY(table.read("resolution", rate.resolution));
+  RUNNEL_TRY(table.read("deadline", rate.deadline));
+  RUNNEL_TRY(table.read("save_time", rate.save_time));
+  RUNNEL_TRY(table.read("per_layer", rate.per_layer));
+  RUNNEL_TRY(table.read("step_ratio_max", rate.step_ratio_max));
+  std::string late = rate.late == plan::LatePolicy::kKeep ? "keep" : "send";
+  RUNNEL_TRY(table.read("late", late));
+  if (late != "keep" && late != "send")
+    return table.at("late", Error::kUnknownName, ("must be keep or send, not '" + late + "'").c_str());
+  rate.late = late == "keep" ? plan::LatePolicy::kKeep : plan::LatePolicy::kSend;
+  RUNNEL_TRY(table.refuse_unread());
+  return table.locate(check(rate));
+}
 
-Result<plan::CodecId> codec_from_name(std::string_view name) {
-  for (uint8_t number = 0; number < plan::kCodecCount; ++number) {
-    const auto codec = static_cast<plan::CodecId>(number);
-    if (name == plan::codec_name(codec)) return codec;
-  }
+Failure read_downlink(TomlTable& table, DownlinkSpec& downlink) {
+  RUNNEL_TRY(table.read("bits", downlink.bits));
+  RUNNEL_TRY(table.read("step", downlink.step));
+  RUNNEL_TRY(table.read("deltas", downlink.deltas));
+  RUNNEL_TRY(table.refuse_unread());
+  return table.locate(check(downlink));
+}
+
+// The number whose name it is, of `count` that `name_of` knows.
+template <typename Id>
+Result<Id> from_name(std::string_view name, uint8_t count, const char* (*name_of)(Id)) {
   std::string known;
-  for (uint8_t number = 0; number < plan::kCodecCount; ++number) {
-    known += (number == 0 ? "" : ", ") + std::string(plan::codec_name(static_cast<plan::CodecId>(number)));
+  for (uint8_t number = 0; number < count; ++number) {
+    const char* each = name_of(static_cast<Id>(number));
+    if (name == each) return static_cast<Id>(number);
+    known += (number == 0 ? "" : number + 1 == count ? " or " : ", ") + std::string(each);
   }
   return fail(Error::kUnknownName, "must be one of %s, not '%.*s'", known.c_str(), static_cast<int>(name.size()),
               name.data());
 }
 
+}  // namespace
+
+Result<plan::RateMode> rate_mode_from_name(std::string_view name) {
+  return from_name<plan::RateMode>(name, plan::kRateModeCount, plan::rate_mode_name);
+}
+
+Result<plan::Schedule> schedule_from_name(std::string_view name) {
+  return from_name<plan::Schedule>(name, plan::kScheduleCount, plan::schedule_name);
+}
+
+Result<plan::CodecId> codec_from_name(std::string_view name) {
+  return from_name<plan::CodecId>(name, plan::kCodecCount, plan::codec_name);
+}
+
 Result<plan::Coder> coder_from_name(std::string_view name) {
-  for (uint8_t number = 0; number < plan::kCoderCount; ++number) {
-    const auto coder = static_cast<plan::Coder>(number);
-    if (name == plan::coder_name(coder)) return coder;
-  }
-  return fail(Error::kUnknownName, "must be auto, elias, fixed, rans, model or raw, not '%.*s'",
-              static_cast<int>(name.size()), name.data());
+  return from_name<plan::Coder>(name, plan::kCoderCount, plan::coder_name);
+}
+
+Failure check(const DownlinkSpec& downlink) {
+  if (downlink.bits != 0.0) RUNNEL_TRY(real_in_range("bits", downlink.bits, 0.01, 16.0));
+  RUNNEL_TRY(count_in_range("deltas", downlink.deltas, 1, 1000));
+  if (downlink.step == 0.0F) return Error::kOk;
+  RUNNEL_TRY(real_in_range("step", double{downlink.step}, 0x1p-20, 1.0));
+  int exponent = 0;
+  if (std::frexp(downlink.step, &exponent) == 0.5F) return Error::kOk;
+  return fail(Error::kOutOfRange, "step must be a power of two, not %g", static_cast<double>(downlink.step));
 }
 
 Failure check(const FleetPlan& plan) {
@@ -109,7 +159,10 @@ Failure check(const FleetPlan& plan) {
   }
   RUNNEL_TRY(real_in_range("deadline_seconds", plan.deadline_seconds, 0.1, 31536000.0));
   RUNNEL_TRY(check(plan.training));
-  return check(plan.codec);
+  RUNNEL_TRY(check(plan.downlink));
+  RUNNEL_TRY(check(plan.codec));
+  RUNNEL_TRY(real_in_range("horizon", plan.horizon, 0.0, 20.0));
+  return check(plan.rate);
 }
 
 Result<FleetPlan> parse_fleet_plan(const std::string& toml) {
@@ -121,9 +174,15 @@ Result<FleetPlan> parse_fleet_plan(const std::string& toml) {
   if (!training) return training.failure();
   Result<TomlTable> codec = table->table("codec");
   if (!codec) return codec.failure();
+  Result<TomlTable> rate = table->table("rate");
+  if (!rate) return rate.failure();
+  Result<TomlTable> downlink = table->table("downlink");
+  if (!downlink) return downlink.failure();
   RUNNEL_TRY(table->refuse_unread());
   RUNNEL_TRY(read_training(*training, plan.training));
   RUNNEL_TRY(read_codec(*codec, plan.codec));
+  RUNNEL_TRY(read_downlink(*downlink, plan.downlink));
+  RUNNEL_TRY(read_rate(*rate, plan.rate, plan.horizon));
   RUNNEL_TRY(table->locate(check(plan)));
   return plan;
 }
@@ -153,6 +212,10 @@ std::string fleet_plan_toml(const FleetPlan& plan) {
   line("batch_size", std::to_string(plan.training.batch_size), "examples a step");
   line("local_epochs", std::to_string(plan.training.local_epochs), "passes over the device's data a round");
   line("local_steps", std::to_string(plan.training.local_steps), "steps a round instead of epochs; 0 = epochs");
+  line("schedule", host::toml_quoted(plan::schedule_name(plan.training.schedule)),
+       "of the learning rate: constant, linear, cosine or exponential");
+  line("learning_rate_end", toml_float(double{plan.training.learning_rate_end}),
+       "in the last round, unless it is constant");
 
   text += "\n[codec]                         # how updates are compressed\n";
   const plan::CodecSpec& codec = plan.codec;
@@ -171,6 +234,27 @@ std::string fleet_plan_toml(const FleetPlan& plan) {
   line("error_feedback", codec.error_feedback ? "true" : "false", "a device makes up later for what compression loses");
   line("keep", toml_float(double{codec.keep}), "share of the numbers that are sent, drawn from the seed");
   line("coder", host::toml_quoted(plan::coder_name(codec.coder)), "auto = whichever makes the update shortest");
+
+  text += "\n[downlink]                      # how the model goes down to devices that hold an older version\n";
+  line("bits", toml_float(plan.downlink.bits), "a number of each round's delta; 0 = always the full model");
+  line("step", toml_float(double{plan.downlink.step}), "a power of two instead of bits; 0 = found from bits");
+  line("deltas", std::to_string(plan.downlink.deltas), "rounds a device may miss before it gets the full model");
+
+  text += "\n[rate]                          # how fine an update is; docs/rate.md\n";
+  const plan::RateSpec& rate = plan.rate;
+  line("mode", host::toml_quoted(plan::rate_mode_name(rate.mode)),
+       "fixed (as in [codec]), error, budget, feddq, adaquantfl, dadaquant or kimad");
+  line("horizon", toml_float(plan.horizon), "an error of round 1 counts e^-horizon of one of the last round");
+  line("error_share", toml_float(double{rate.error_share}),
+       "error: share of the noise in the final loss that quantization may cause");
+  line("budget_bytes", std::to_string(rate.budget_bytes), "budget: update bytes of one device over the whole run");
+  line("resolution", toml_float(double{rate.resolution}), "feddq: the step it keeps");
+  line("deadline", rate.deadline ? "true" : "false", "never more than the link carries before the round closes");
+  line("late", rate.late == plan::LatePolicy::kKeep ? "\"keep\"" : "\"send\"",
+       "what cannot arrive in time: keep it for the next round, or send it all the same");
+  line("step_ratio_max", toml_float(double{rate.step_ratio_max}), "at most this much coarser to meet a deadline");
+  line("save_time", rate.save_time ? "true" : "false", "coarser on slow links: the least time, not the fewest bytes");
+  line("per_layer", rate.per_layer ? "true" : "false", "one step a tensor instead of one for all");
   return text;
 }
 

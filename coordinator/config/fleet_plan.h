@@ -1,6 +1,8 @@
 // What the person who runs a fleet decides, in one file: plan.toml.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -9,6 +11,15 @@
 #include "runtime/plan/round_plan.h"
 
 namespace runnel::coordinator {
+
+// How the model goes down to devices that hold an older version: docs/decisions/0006-downlink.md.
+struct DownlinkSpec {
+  double bits = 1.0;     // a parameter that a round's delta aims at, 0.01..16; 0 = always the full fp32 model
+  float step = 0.0F;     // of every delta, a power of two in 2^-20..1, whatever its bits; 0 = found from `bits`
+  uint32_t deltas = 32;  // rounds that a device may miss before it gets the full model, 1..1000
+
+  bool quantized() const { return bits > 0.0 || step > 0.0F; }
+};
 
 struct FleetPlan {
   uint32_t rounds = 20;         // 1..1000000
@@ -20,9 +31,20 @@ struct FleetPlan {
   double deadline_seconds = 600.0;  // a round's length at most, 0.1..31536000
   plan::TrainingSpec training;
   plan::CodecSpec codec;
+  DownlinkSpec downlink;
+  plan::RateSpec rate;
+  // Of DQ-SGD's schedule: by e^-horizon does an error of the first round count less than one of the last.
+  // rate.contraction follows from it and the number of rounds: see contraction_of(). 0..20.
+  double horizon = 1.0;
 };
 
+// a = e^(-2 horizon / T), the contraction of one round.
+inline float contraction_of(const FleetPlan& plan) {
+  return static_cast<float>(std::max(0.01, std::exp(-2.0 * plan.horizon / plan.rounds)));
+}
+
 // Error::kOk, or which field is out of its range.
+Failure check(const DownlinkSpec& downlink);
 Failure check(const FleetPlan& plan);
 
 // Reads plan.toml; every failure names the line, or the key and its value. Unknown keys are refused (a typing error
@@ -33,6 +55,10 @@ Result<FleetPlan> parse_fleet_plan(const std::string& toml);
 Result<plan::CodecId> codec_from_name(std::string_view name);
 // The same for plan::coder_name.
 Result<plan::Coder> coder_from_name(std::string_view name);
+
+// The same for plan::rate_mode_name and plan::schedule_name.
+Result<plan::RateMode> rate_mode_from_name(std::string_view name);
+Result<plan::Schedule> schedule_from_name(std::string_view name);
 
 // The same plan as a commented file.
 std::string fleet_plan_toml(const FleetPlan& plan);

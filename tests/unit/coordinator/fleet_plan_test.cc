@@ -95,6 +95,42 @@ coder = "model"
   EXPECT_EQ(fleet_plan_toml(*again), fleet_plan_toml(*plan));
 }
 
+TEST(FleetPlanTest, ReadsTheRateRule) {
+  const Result<FleetPlan> plan = parse_fleet_plan(R"(rounds = 50
+[training]
+schedule = "cosine"
+learning_rate_end = 0.001
+[rate]
+mode = "budget"
+horizon = 2.5
+error_share = 0.25
+budget_bytes = 123456
+resolution = 0.01
+deadline = false
+late = "send"
+step_ratio_max = 32
+save_time = true
+per_layer = true
+)");
+  ASSERT_TRUE(plan.ok()) << plan.failure().text();
+  EXPECT_EQ(plan->training.schedule, plan::Schedule::kCosine);
+  EXPECT_EQ(plan->training.learning_rate_end, 0.001F);
+  EXPECT_EQ(plan->rate.mode, plan::RateMode::kBudget);
+  EXPECT_EQ(plan->rate.error_share, 0.25F);
+  EXPECT_EQ(plan->rate.budget_bytes, 123456U);
+  EXPECT_EQ(plan->rate.resolution, 0.01F);
+  EXPECT_FALSE(plan->rate.deadline);
+  EXPECT_EQ(plan->rate.late, plan::LatePolicy::kSend);
+  EXPECT_EQ(plan->rate.step_ratio_max, 32.0F);
+  EXPECT_TRUE(plan->rate.save_time);
+  EXPECT_TRUE(plan->rate.per_layer);
+  // a^(T/2) = e^-horizon.
+  EXPECT_NEAR(std::pow(contraction_of(*plan), 25.0), std::exp(-2.5), 1e-6);
+  const Result<FleetPlan> again = parse_fleet_plan(fleet_plan_toml(*plan));
+  ASSERT_TRUE(again.ok()) << again.failure().text();
+  EXPECT_EQ(fleet_plan_toml(*again), fleet_plan_toml(*plan));
+}
+
 struct BadPlan {
   const char* toml;
   Error error;
@@ -152,9 +188,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"[codec]\nbits = 17", Error::kOutOfRange, "line 2: codec.bits must be 0.01..16 for dithered, not 17"},
         BadPlan{"[codec]\nname = \"sign\"\nbits = 1", Error::kInvalidArgument,
                 "line 3: codec.bits cannot be chosen for sign"},
-        BadPlan{"[codec]\ncoder = \"zip\"", Error::kUnknownName, "line 2: codec.coder must be auto"},
+        BadPlan{"[codec]\ncoder = \"zip\"", Error::kUnknownName, "line 2: codec.coder must be one of auto"},
         BadPlan{"[codec]\nkeep = 0.0", Error::kOutOfRange, "keep must be 0.0001..1"},
         BadPlan{"[codec]\nbits = 4\nlevels = 7", Error::kMalformed, "line 2: codec.bits stands next to levels"},
+        BadPlan{"[training]\nschedule = \"steps\"", Error::kUnknownName,
+                "line 2: training.schedule must be one of constant, linear, cosine or exponential, not 'steps'"},
+        BadPlan{"[rate]\nmode = \"fast\"", Error::kUnknownName, "line 2: rate.mode must be one of fixed, error"},
+        BadPlan{"[rate]\nmode = \"budget\"", Error::kOutOfRange, "budget_bytes must be 1..281474976710656, not 0"},
+        BadPlan{"[rate]\nlate = \"drop\"", Error::kUnknownName, "line 2: rate.late must be keep or send, not 'drop'"},
+        BadPlan{"[rate]\nerror_share = 1.0", Error::kOutOfRange, "line 2: error_share must be"},
+        BadPlan{"[rate]\nhorizon = -1.0", Error::kOutOfRange, "horizon must be 0..20, not -1"},
+        BadPlan{"[rate]\nstep_ratio_max = 0.5", Error::kOutOfRange, "line 2: step_ratio_max must be"},
+        BadPlan{"[rate]\nspeed = 1", Error::kUnknownName, "line 2: unknown key rate.speed"},
         BadPlan{"[codec]\nbucket = 7", Error::kOutOfRange, "line 2: bucket must be"},
         BadPlan{"[codec]\nexact_coordinates_max = 65537", Error::kOutOfRange, "line 2: exact_coordinates_max"}));
 
@@ -177,6 +222,7 @@ TEST(FleetPlanTest, WritesWhatItReads) {
   plan.codec.levels = 3;
   plan.codec.bucket = 512;
   plan.codec.exact_coordinates_max = 0;
+  plan.rate.resolution = 0.125F;
   const std::string text = fleet_plan_toml(plan);
   Result<FleetPlan> read = parse_fleet_plan(text);
   ASSERT_TRUE(read.ok()) << read.failure().text() << "\n" << text;

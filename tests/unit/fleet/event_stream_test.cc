@@ -50,6 +50,21 @@ TEST(ParseEvent, ReadsTheDevicesEvents) {
   EXPECT_EQ(parsed<MemoryEvent>(R"({"event":"memory","arena_bytes":4096})").arena_bytes, 4096U);
   EXPECT_EQ(parsed<StateEvent>(R"({"event":"state","state":"uploading","round":2})").round, 2U);
   EXPECT_EQ(parsed<StateEvent>(R"({"event":"state","state":"connecting"})").round, 0U);
+  const auto rate = parsed<RateEvent>(
+      R"({"event":"rate","round":3,"outcome":"in_time","carried":false,"bound":"deadline","bits":0.5,"step":0.25,)"
+      R"("rule_step":0.125,"levels":8,"norm":2,"predicted_bytes":1000.5,"message_bytes":1003,"budget_bytes":0,)"
+      R"("link_bytes":null,"seconds_left":4.5,"goodput":2000,"goodput_low":1500,"goodput_high":null})");
+  EXPECT_EQ(rate.round, 3U);
+  EXPECT_EQ(rate.outcome, "in_time");
+  EXPECT_EQ(rate.bound, "deadline");
+  EXPECT_EQ(rate.bits, 0.5);
+  EXPECT_EQ(rate.step, 0.25);
+  EXPECT_EQ(rate.predicted_bytes, 1000.5);
+  EXPECT_EQ(rate.message_bytes, 1003U);
+  EXPECT_FALSE(rate.link_bytes.has_value());
+  EXPECT_EQ(rate.goodput, 2000.0);
+  EXPECT_FALSE(rate.goodput_high.has_value());
+  EXPECT_EQ(rate.seconds_left, 4.5);
   EXPECT_EQ(parsed<DoneEvent>(R"({"event":"done","updates_acknowledged":7})").updates_acknowledged, 7U);
   EXPECT_EQ(parsed<WarningEvent>(R"({"event":"warning","text":"careful"})").text, "careful");
 }

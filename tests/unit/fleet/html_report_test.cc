@@ -70,6 +70,14 @@ TEST(HtmlReport, TellsTheResult) {
   EXPECT_THAT(html, HasSubstr("a machine &lt;with&gt; brackets"));
 }
 
+TEST(HtmlReport, ShowsHowFineTheUpdatesWere) {
+  const std::string html = html_report(sample_record(), nullptr, kContext, "today");
+  EXPECT_THAT(html, HasSubstr("Rate control: qsgd, 4 bits"));
+  EXPECT_THAT(html, HasSubstr("<td>617 B</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>coarsest</td><td>kept</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>40.0 kbit/s"));
+}
+
 TEST(HtmlReport, EscapesWhatComesFromOutside) {
   RunRecord record = sample_record();
   record.devices[0].name = "<script>alert(1)</script>";

@@ -27,6 +27,18 @@ inline RunRecord sample_record(const std::string& codec = "qsgd", uint64_t bytes
     for (size_t device = 0; device < 2; ++device) {
       recorder.link(device, counters, state);
       recorder.device_state(device, "training", round, round * 2.0 - 1.0);
+      RateEvent rate;
+      rate.round = round;
+      rate.outcome = device == 1 && round == 2 ? "kept" : "in_time";
+      rate.bound = device == 1 && round == 2 ? "coarsest" : "rule";
+      rate.bits = 4.0;
+      rate.step = 0.001;
+      rate.predicted_bytes = 612.0;
+      rate.message_bytes = rate.outcome == "kept" ? 0 : 617;
+      if (round > 1) rate.goodput = rate.goodput_low = rate.goodput_high = 5000.0;
+      if (round > 1) rate.link_bytes = 9000.0;
+      rate.seconds_left = 12.5;
+      recorder.rate(device, rate);
       recorder.device_state(device, "uploading", round, round * 2.0 - 0.5);
     }
     RoundEvent event;
