@@ -39,10 +39,15 @@ const char* device_state_name(DeviceState state) {
   return "unknown";
 }
 
-DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng, Instant now)
-    : options_(options), outbox_(outbox), rng_(rng) {
+DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng, Instant now, ModelKeeper* keeper)
+    : options_(options),
+      outbox_(outbox),
+      rng_(rng),
+      model_(options.model_window_bytes, options.model_bytes_max, keeper) {
   // An update left over from before a restart may be partly at the coordinator already.
   if (outbox_.pending()) upload_resumes_ = true;
+  if (const Failure none = model_.restore(); !none.ok() && none.error() != Error::kNotFound)
+    notice(Kind::kStorage, "no model is held from before: %s", none.text());
   timers_.set(Timer::kReconnect, now);
 }
 
@@ -98,7 +103,7 @@ void DeviceEngine::heard(Instant now) {
 bool DeviceEngine::owed_anything() const {
   return link_ == Link::kGreeting || upload_ == Upload::kWaitAck ||
          (upload_ == Upload::kStreaming && upload_acked_bytes_ <= upload_sent_bytes_) ||
-         (plan_.has_value() && training_ == Training::kIdle && model_requested_bytes_ > model_.received_bytes());
+         (plan_.has_value() && training_ == Training::kIdle && model_.awaits_chunk());
 }
 
 void DeviceEngine::handle_timeout(Instant now) {
@@ -156,7 +161,7 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
   ping_after_ = milliseconds(welcome.ping_after_ms);
   last_sequence_there_ = welcome.last_sequence;
   // What was asked for on an earlier link will not come any more.
-  model_requested_bytes_ = model_.received_bytes();
+  model_.handle_link_up();
   begin_upload();
   begin_plan(now);
 }
@@ -186,8 +191,7 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
 }
 
 bool DeviceEngine::holds_model() const {
-  return plan_.has_value() && model_.complete() && model_run_ == plan_->plan.run &&
-         model_version_ == plan_->plan.model_version;
+  return plan_.has_value() && model_.holds(plan_->plan.run, plan_->plan.model_version);
 }
 
 void DeviceEngine::begin_plan(Instant now) {
@@ -198,46 +202,34 @@ void DeviceEngine::begin_plan(Instant now) {
     training_sequence_ = std::max(outbox_.next_sequence(), last_sequence_there_ + 1);
     return;
   }
-  const bool same_transfer = model_run_ == plan_->plan.run && model_version_ == plan_->plan.model_version &&
-                             model_.total_bytes() == plan_->model_bytes;
-  if (!same_transfer) {
-    if (const Failure bad = model_.start(plan_->model_bytes, options_.model_bytes_max); !bad.ok()) {
-      notice(Kind::kPlan, "round %u refused: %s", plan_->plan.round, bad.text());
-      plan_.reset();
-      return;
-    }
-    model_run_ = plan_->plan.run;
-    model_version_ = plan_->plan.model_version;
-    model_requested_bytes_ = 0;
-  }
+  model_.want(plan_->plan.run, plan_->plan.model_version, plan_->model_bytes);
   expect_reply(now);
 }
 
 void DeviceEngine::on(Instant now, const wire::ModelChunk& chunk) {
-  if (link_ != Link::kUp || !plan_.has_value() || training_ != Training::kIdle ||
-      chunk.model_version != plan_->plan.model_version || chunk.total_bytes != plan_->model_bytes) {
-    return;  // of a transfer that was given up
+  if (link_ != Link::kUp || !plan_.has_value() || training_ != Training::kIdle) return;
+  Failure why = Error::kOk;
+  switch (model_.handle_chunk(chunk, why)) {
+    case ModelTransfer::Outcome::kIgnored:
+    case ModelTransfer::Outcome::kMore:
+      break;
+    case ModelTransfer::Outcome::kDropped:
+      notice(Kind::kBadFrame, "a frame from the coordinator was dropped: ModelChunk: %s", why.text());
+      break;
+    case ModelTransfer::Outcome::kFallback:
+      notice(Kind::kPlan, "the model is fetched in full: %s", why.text());
+      expect_reply(now);
+      break;
+    case ModelTransfer::Outcome::kRefused:
+      notice(Kind::kPlan, "round %u refused: %s", plan_->plan.round, why.text());
+      plan_.reset();
+      break;
+    case ModelTransfer::Outcome::kHeld:
+      if (const Failure bad = model_.keep(); !bad.ok())
+        notice(Kind::kStorage, "the model will be fetched again after a restart: %s", bad.text());
+      begin_plan(now);
+      break;
   }
-  if (const Failure bad = model_.add(chunk.offset, chunk.payload); !bad.ok()) {
-    notice(Kind::kBadFrame, "a frame from the coordinator was dropped: ModelChunk: %s", bad.text());
-    return;
-  }
-  if (!model_.complete()) return;
-  wire::Model model;
-  if (const Failure bad = wire::decode_model(model_.bytes(), model); !bad.ok()) {
-    notice(Kind::kPlan, "round %u refused: %s", plan_->plan.round, bad.text());
-    model_.reset();
-    plan_.reset();
-    return;
-  }
-  if (model.run != plan_->plan.run || model.model_version != plan_->plan.model_version) {
-    notice(Kind::kPlan, "round %u refused: the model that came is version %llu of run %llu", plan_->plan.round,
-           static_cast<unsigned long long>(model.model_version), static_cast<unsigned long long>(model.run));
-    model_.reset();
-    plan_.reset();
-    return;
-  }
-  begin_plan(now);
 }
 
 void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
@@ -268,7 +260,7 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
     last_refusal_ = std::string(wire::reason_name(refusal.reason)) + ": " + std::string(detail);
     notice(Kind::kRefusal, "the coordinator refuses: %s", last_refusal_.c_str());
     if (refusal.reason == wire::Reason::kUnknownModel && plan_.has_value()) {
-      model_.reset();
+      model_.stop();
       plan_.reset();  // the round has moved on; a new plan will come
       return;
     }
@@ -421,7 +413,7 @@ std::optional<Action> DeviceEngine::poll_action(Instant now) {
 }
 
 StartTraining DeviceEngine::training_request() {
-  StartTraining request{plan_->plan, training_sequence_, model_.bytes(), {}};
+  StartTraining request{plan_->plan, training_sequence_, model_.held(), {}};
   if (!plan_->plan.codec.error_feedback) return request;
   if (outbox_.pending()) {
     // Its round is over, for a new one is planned: it would be refused. Its content goes into the next update instead,
@@ -450,9 +442,9 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
       RUNNEL_ASSERT(hello.codecs.push_back(codec));
     }
-    if (model_.complete()) {
-      hello.held_run = model_run_;
-      hello.held_model_version = model_version_;
+    if (model_.holds_any()) {
+      hello.held_run = model_.held_run();
+      hello.held_model_version = model_.held_version();
     }
     return send(hello);
   }
@@ -494,15 +486,11 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
       return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, chunk});
     }
   }
-  if (plan_.has_value() && training_ == Training::kIdle && unsaved_update_.message.empty() && !model_.complete() &&
-      model_requested_bytes_ < model_.total_bytes() &&
-      model_requested_bytes_ - model_.received_bytes() <= options_.model_window_bytes / 2) {
-    const uint64_t offset = model_requested_bytes_;
-    const auto bytes =
-        static_cast<uint32_t>(std::min<uint64_t>(options_.model_window_bytes, model_.total_bytes() - offset));
-    model_requested_bytes_ += bytes;
-    expect_reply(now);
-    return send(wire::ModelRequest{plan_->plan.run, plan_->plan.model_version, offset, bytes});
+  if (plan_.has_value() && training_ == Training::kIdle && unsaved_update_.message.empty()) {
+    if (const std::optional<wire::ModelRequest> request = model_.poll_request(); request.has_value()) {
+      expect_reply(now);
+      return send(*request);
+    }
   }
   return std::nullopt;
 }

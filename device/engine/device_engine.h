@@ -3,7 +3,8 @@
 //
 // Use: call a handle_*, then poll_action() until it says nothing, then sleep until next_timeout() or the next input.
 // Order of outputs: an update is in the outbox, durably, before the first frame that offers it.
-// Memory: the model as received and one chunk; both sized by the coordinator's announcements within options' limits.
+// Memory: the model that is held (see model_transfer.h) and one chunk; both sized by the coordinator's announcements
+// within options' limits.
 // Time: passed in. Threads: one at a time. Trust: frames may hold anything; they change nothing unless they make sense
 // now.
 #pragma once
@@ -14,12 +15,12 @@
 #include <variant>
 #include <vector>
 
+#include "device/engine/model_transfer.h"
 #include "device/engine/outbox.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/time.h"
 #include "runtime/base/timer_table.h"
 #include "runtime/wire/frame.h"
-#include "runtime/wire/reassembly.h"
 
 namespace runnel::device {
 
@@ -86,8 +87,9 @@ struct Notice {
 
 class DeviceEngine {
  public:
-  // `outbox` must outlive the engine. `rng` is for back-off jitter alone.
-  DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng, Instant now);
+  // `outbox` and `keeper` must outlive the engine. `rng` is for back-off jitter alone.
+  // `keeper` may be null: then the model is fetched in full after a restart.
+  DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng, Instant now, ModelKeeper* keeper = nullptr);
 
   // A secure session stands on a connected link: also after a reconnection, and again if the session had to be remade.
   void handle_session_up(Instant now);
@@ -173,10 +175,7 @@ class DeviceEngine {
 
   // The round at hand.
   std::optional<wire::RoundPlan> plan_;
-  wire::Reassembly model_;
-  uint64_t model_run_ = 0;
-  uint64_t model_version_ = 0;
-  uint64_t model_requested_bytes_ = 0;  // up to where it was asked for
+  ModelTransfer model_;
   Training training_ = Training::kIdle;
   uint64_t training_sequence_ = 0;
   TrainedUpdate unsaved_update_;  // trained, but the disk has not taken it yet
