@@ -26,23 +26,11 @@ const char* device_activity_name(DeviceActivity activity) {
 }
 
 CoordinatorEngine::CoordinatorEngine(const CoordinatorOptions& options, RoundEngine rounds)
-    : options_(options), rounds_(std::move(rounds)), uploads_(options.uploads_bytes_max, options.update_bytes_max) {
-  rebuild_model_message();
-}
-
-void CoordinatorEngine::rebuild_model_message() {
-  const ModelRecord& model = rounds_.model();
-  if (model_message_version_ == model.version) return;
-  model_memory_.resize(wire::model_bytes_max(options_.model, model.parameters.size()));
-  wire::Model message;
-  message.run = options_.round.run;
-  message.model_version = model.version;
-  message.spec = options_.model;
-  message.parameters = model.parameters;
-  Result<ByteView> built = wire::build_model(message, model_memory_);
-  RUNNEL_ASSERT(built.ok());
-  model_message_ = *built;
-  model_message_version_ = model.version;
+    : options_(options),
+      rounds_(std::move(rounds)),
+      uploads_(options.uploads_bytes_max, options.update_bytes_max),
+      messages_(options.round.run, options.model, options.delta_cache_bytes_max) {
+  messages_.set_model(rounds_.model());
 }
 
 // --- sessions ---
@@ -197,7 +185,7 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
 }
 
 void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::ModelRequest& request) {
-  if (request.run != options_.round.run || request.model_version != model_message_version_) {
+  if (request.run != options_.round.run || request.model_version != messages_.model_version()) {
     if (rounds_.plan_for(session.device, now).has_value()) {
       session.plan_due = true;  // it asked before it knew of the round that is open now
       make_ready(id, session);
@@ -207,20 +195,28 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
            "model version " + std::to_string(request.model_version) + " is not kept", 0, 1);
     return;
   }
-  if (request.bytes == 0 || !range_within(request.offset, request.bytes, model_message_.size())) {
+  const ModelMessages::Message message = messages_.message_for(request.held_version, rounds_.model_deltas());
+  const uint64_t total = message.bytes.size();
+  // Who holds nothing knows the size from the plan. A delta's size shows with its first chunk.
+  if (request.bytes == 0 || (request.held_version == 0 && !range_within(request.offset, request.bytes, total))) {
     const std::string why = "ModelRequest of [" + std::to_string(request.offset) + ", +" +
-                            std::to_string(request.bytes) + ") of a model of " + std::to_string(model_message_.size()) +
-                            " bytes";
+                            std::to_string(request.bytes) + ") of a model of " + std::to_string(total) + " bytes";
     drop_frame(session, why);
     refuse(id, session, wire::Reason::kMalformed, why, 0, 60'000);
     return;
   }
-  const uint64_t end = request.offset + request.bytes;
-  if (session.model.next < session.model.end && session.model.end == request.offset) {
-    session.model.end = end;  // the next stretch of the one that is on its way
+  // Beyond the end: it began with another message, of which nothing is left here. Its first bytes will tell.
+  const uint64_t offset = request.offset < total ? request.offset : 0;
+  const uint64_t end = offset + std::min<uint64_t>(request.bytes, total - offset);
+  ModelRange& range = session.model;
+  if (range.next < range.end && range.end == offset && range.base_version == message.base_version) {
+    range.end = end;  // the next stretch of the one that is on its way
   } else {
-    session.model = {request.offset, end};
+    range.next = offset;
+    range.end = end;
   }
+  range.held_version = request.held_version;
+  range.base_version = message.base_version;
   make_ready(id, session);
 }
 
@@ -330,7 +326,7 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
     }
   }
   while (auto closed = rounds_.poll_closed()) {
-    rebuild_model_message();
+    messages_.set_model(rounds_.model());
     for (auto& [id, session] : sessions_) {
       if (session.model.next >= session.model.end) continue;
       session.model = {};
@@ -402,13 +398,14 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
     session.plan_due = false;
     if (const auto plan = rounds_.plan_for(session.device, now); plan.has_value()) {
       set_activity(session, DeviceActivity::kTraining);
-      return wire::RoundPlan{*plan, model_message_.size()};
+      return wire::RoundPlan{*plan, messages_.full().bytes.size()};
     }
   }
   if (session.model.next < session.model.end) {
+    const ModelMessages::Message message = messages_.message_for(session.model.held_version, rounds_.model_deltas());
     const uint64_t bytes = std::min<uint64_t>(options_.model_chunk_bytes, session.model.end - session.model.next);
-    const wire::ModelChunk chunk{model_message_version_, session.model.next, model_message_.size(),
-                                 model_message_.subspan(session.model.next, bytes)};
+    const wire::ModelChunk chunk{messages_.model_version(), session.model.next, message.bytes.size(),
+                                 message.bytes.subspan(session.model.next, bytes), message.base_version};
     session.model.next += bytes;
     return chunk;
   }

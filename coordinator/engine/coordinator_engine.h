@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "coordinator/engine/model_messages.h"
 #include "coordinator/engine/round_engine.h"
 #include "coordinator/engine/upload_table.h"
 #include "runtime/wire/frame.h"
@@ -31,9 +32,10 @@ struct CoordinatorOptions {
   uint32_t chunk_bytes = 4096;        // an update's chunk; smaller loses less with a link, larger has less overhead
   uint32_t window_bytes = 32 * 1024;  // update bytes a device may have under way
   uint32_t model_chunk_bytes = 8192;
-  uint32_t ping_after_ms = 300'000;           // silence after which a device asks for a sign of life; 0 = never
-  uint64_t uploads_bytes_max = 256ULL << 20;  // of all unfinished uploads together
-  uint64_t update_bytes_max = 64ULL << 20;    // of one update
+  uint64_t delta_cache_bytes_max = 64ULL << 20;  // of messages for devices that hold older versions
+  uint32_t ping_after_ms = 300'000;              // silence after which a device asks for a sign of life; 0 = never
+  uint64_t uploads_bytes_max = 256ULL << 20;     // of all unfinished uploads together
+  uint64_t update_bytes_max = 64ULL << 20;       // of one update
   size_t sessions_max = 65536;
   uint32_t busy_retry_ms = 5000;
 };
@@ -84,6 +86,7 @@ class CoordinatorEngine {
   std::optional<Event> poll_event();
   Instant next_timeout() const { return rounds_.next_timeout(); }
 
+  const ModelMessages& model_messages() const { return messages_; }
   const RoundEngine& rounds() const { return rounds_; }
   const Counters& counters() const { return counters_; }
   bool finished() const { return rounds_.phase() == RoundEngine::Phase::kFinished; }
@@ -94,8 +97,10 @@ class CoordinatorEngine {
   uint64_t upload_bytes_held() const { return uploads_.held_bytes(); }
 
  private:
-  // A range of the model message that a session has asked for.
+  // A range that a session has asked for, of the message that brings the model to a device which holds `held_version`.
   struct ModelRange {
+    uint64_t held_version = 0;
+    uint64_t base_version = 0;  // of that message
     uint64_t next = 0;
     uint64_t end = 0;
   };
@@ -134,7 +139,6 @@ class CoordinatorEngine {
   void make_ready(SessionId id, Session& session);
   void set_activity(Session& session, DeviceActivity activity);
   void take_round_outcomes(Instant now);
-  void rebuild_model_message();
   std::optional<wire::Message> next_message(Instant now, Session& session);
   Session* session_of(const std::string& device, SessionId* id = nullptr);
   void add_event(Event event);
@@ -149,9 +153,7 @@ class CoordinatorEngine {
   std::deque<SessionId> ready_;  // sessions with something to send, each at most once
   std::deque<SessionId> closing_;
   std::deque<Event> events_;
-  std::vector<uint8_t> model_memory_;
-  ByteView model_message_;
-  uint64_t model_message_version_ = 0;
+  ModelMessages messages_;
   Counters counters_;
 };
 

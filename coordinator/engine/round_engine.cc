@@ -54,6 +54,12 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot,
       sums_(options.layout.parameter_count),
       scratch_(options.layout.parameter_count) {
   if (snapshot.round_open) round_ = std::move(snapshot.round);
+  exact_ = std::move(snapshot.exact);
+  // Of use is what leads to the newest version without a gap.
+  size_t first = snapshot.deltas.size();
+  for (uint64_t version = model_.version; first > 0 && snapshot.deltas[first - 1].version == version; --version) --first;
+  deltas_.assign(std::make_move_iterator(snapshot.deltas.begin() + static_cast<std::ptrdiff_t>(first)),
+                 std::make_move_iterator(snapshot.deltas.end()));
 }
 
 Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot snapshot,
@@ -61,6 +67,10 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
   if (snapshot.model.parameters.size() != options.layout.parameter_count) {
     return fail(Error::kCorrupt, "the stored model has %zu parameters, its description %u",
                 snapshot.model.parameters.size(), options.layout.parameter_count);
+  }
+  if (!snapshot.exact.empty() && snapshot.exact.size() != snapshot.model.parameters.size()) {
+    return fail(Error::kCorrupt, "the stored exact model has %zu parameters, the model %zu", snapshot.exact.size(),
+                snapshot.model.parameters.size());
   }
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
@@ -242,12 +252,27 @@ void RoundEngine::prepare_close(Instant now) {
   result.mean_energy = sums_.mean_energy();
   result.bits_per_coordinate = 8.0 * static_cast<double>(payload_bytes_) / static_cast<double>(coordinates_);
   result.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
-  result.model.version = model_.version + 1;
-  result.model.parameters = model_.parameters;
-  sums_.apply(result.model.parameters);
+  move_model(result);
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
   in_flight_ = std::move(request);
+}
+
+// What the coordinator has moves by the mean update; what devices hold follows as the downlink allows.
+void RoundEngine::move_model(RoundResult& result) const {
+  result.model.version = model_.version + 1;
+  std::vector<float> exact(exact_model().begin(), exact_model().end());
+  sums_.apply(exact);
+  if (!options_.plan.downlink.quantized()) {
+    result.model.parameters = std::move(exact);
+  } else {
+    NextModel next = next_public_model(options_.plan.downlink, model_, exact);
+    result.model.parameters = std::move(next.parameters);
+    result.exact = std::move(exact);
+    result.delta = std::move(next.delta);
+  }
+  const uint64_t kept = result.delta.version != 0 ? options_.plan.downlink.deltas : 0;
+  result.oldest_delta = result.model.version + 1 - std::min(kept, result.model.version + 1);
 }
 
 // The deadline has passed without a quorum: what has arrived is kept, others are asked too, and the wait starts again.
@@ -302,6 +327,9 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
   } else if (auto* close = std::get_if<CloseRound>(&done)) {
     rounds_closed_ = close->result.round;
     model_ = close->result.model;
+    exact_ = std::move(close->result.exact);
+    if (close->result.delta.version != 0) deltas_.push_back(std::exchange(close->result.delta, {}));
+    std::erase_if(deltas_, [&](const ModelDelta& delta) { return delta.version < close->result.oldest_delta; });
     Closed closed{std::move(close->result), {}};
     std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(),
                         std::back_inserter(closed.missing));

@@ -3,7 +3,8 @@
 // Knows nothing of sessions or frames. What it decides is durable before anybody hears of it: each poll_store() is one
 // transaction, carried out by the caller and reported with handle_stored(); nothing else is decided meanwhile.
 // Order: open (stored) -> accept updates (stored, then acknowledged) -> close with the new model (stored) -> next.
-// Memory: the model twice, 8 bytes a parameter for the sums, and the updates that wait for the disk.
+// Memory: the model twice (thrice with a quantized downlink, and its deltas), 8 bytes a parameter for the sums, and the
+// updates that wait for the disk.
 // Threads: one at a time. Trust: updates come from devices and are checked before they touch the sums.
 #pragma once
 
@@ -17,6 +18,7 @@
 
 #include "coordinator/config/fleet_plan.h"
 #include "coordinator/engine/aggregate.h"
+#include "coordinator/engine/public_model.h"
 #include "coordinator/store/store.h"
 #include "runtime/base/time.h"
 #include "runtime/base/timer_table.h"
@@ -100,6 +102,10 @@ class RoundEngine {
   uint32_t rounds_closed() const { return rounds_closed_; }
   const ModelRecord& model() const { return model_; }  // the newest version: what the open round starts from
   bool is_accepted(const std::string& device, uint64_t sequence) const { return last_sequence(device) == sequence; }
+  // The deltas that lead to model() in devices, ascending without a gap; empty when only the full model does.
+  std::span<const ModelDelta> model_deltas() const { return deltas_; }
+  // The model as trained, of which model() is what devices hold of it; the same without a quantized downlink.
+  std::span<const float> exact_model() const { return exact_.empty() ? model_.parameters : exact_; }
   // Of the newest durable update of that device; 0 when there is none.
   uint64_t last_sequence(const std::string& device) const;
   // The plan for a device that should train now; nullopt when it has nothing to do.
@@ -117,6 +123,7 @@ class RoundEngine {
   void open_round(Instant now);
   void consider(Instant now);
   void prepare_close(Instant now);
+  void move_model(RoundResult& result) const;
   void extend(Instant now);
   size_t target_count() const;
   Instant deadline_after(Instant now) const;
@@ -126,6 +133,8 @@ class RoundEngine {
   Phase phase_ = Phase::kWaiting;
   uint32_t rounds_closed_ = 0;
   ModelRecord model_;
+  std::vector<float> exact_;  // empty: model_ is exact
+  std::vector<ModelDelta> deltas_;
   RoundRecord round_;
   Instant opened_at_{};
   Instant deadline_ = kNever;

@@ -1,4 +1,5 @@
 // SqliteStore's rounds: opened, filled with updates, closed with a new model, and looked back at.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -106,6 +107,7 @@ Failure SqliteStore::close_round(const RoundResult& result) {
   }
 
   RUNNEL_TRY(insert_model(result.model));
+  RUNNEL_TRY(replace_downlink(result));
   SqliteStatement close(*database_,
                         "UPDATE round SET closed_at = ?, model_version = ?, participants = ?, sample_count = ?,"
                         " mean_loss = ?, bits_per_coordinate = ?, update_energy = ?, mean_energy = ?, seconds = ?"
@@ -122,6 +124,25 @@ Failure SqliteStore::close_round(const RoundResult& result) {
                         " (SELECT version FROM model ORDER BY version DESC LIMIT ?)");
   RUNNEL_TRY(prune.bind(models_kept_).run());
   return transaction.commit();
+}
+
+// What the quantized downlink goes on from.
+Failure SqliteStore::replace_downlink(const RoundResult& result) {
+  RUNNEL_TRY(database_->execute("DELETE FROM exact_model"));
+  if (!result.exact.empty()) {
+    const ByteView bytes(reinterpret_cast<const uint8_t*>(result.exact.data()), result.exact.size() * sizeof(float));
+    SqliteStatement insert(*database_,
+                           "INSERT INTO exact_model(only, version, checksum, parameters) VALUES(1, ?, ?, ?)");
+    RUNNEL_TRY(insert.bind(result.model.version).bind(crc32c(bytes)).bind(bytes).run());
+  }
+  if (result.delta.version != 0) {
+    const ByteView blob(result.delta.blob);
+    SqliteStatement insert(*database_, "INSERT INTO model_delta(version, step, checksum, blob) VALUES(?, ?, ?, ?)");
+    insert.bind(result.delta.version).bind(static_cast<double>(result.delta.step));
+    RUNNEL_TRY(insert.bind(crc32c(blob)).bind(blob).run());
+  }
+  SqliteStatement prune(*database_, "DELETE FROM model_delta WHERE version < ?");
+  return prune.bind(std::min<uint64_t>(result.oldest_delta, INT64_MAX)).run();
 }
 
 Failure SqliteStore::record_evaluation(const Evaluation& evaluation) {

@@ -161,6 +161,7 @@ Result<Snapshot> SqliteStore::load() {
     return model.error() == Error::kNotFound ? database_->corrupt("no model") : model.failure();
   }
   snapshot.model = std::move(*model);
+  RUNNEL_TRY(load_downlink(snapshot));
 
   Result<int64_t> closed = database_->query_integer("SELECT count(*) FROM round WHERE closed_at IS NOT NULL");
   if (!closed) return closed.failure();
@@ -170,6 +171,31 @@ Result<Snapshot> SqliteStore::load() {
   snapshot.history = std::move(*rounds);
   RUNNEL_TRY(load_open_round(snapshot));
   return snapshot;
+}
+
+Failure SqliteStore::load_downlink(Snapshot& snapshot) {
+  SqliteStatement exact(*database_, "SELECT checksum, parameters FROM exact_model WHERE version = ?");
+  Result<bool> row = exact.bind(snapshot.model.version).step();
+  if (!row) return row.failure();
+  if (*row) {
+    const ByteView bytes = exact.blob(1);
+    if (bytes.size() != snapshot.model.parameters.size() * sizeof(float) || crc32c(bytes) != exact.integer<uint32_t>(0))
+      return database_->corrupt("the exact model");
+    snapshot.exact.resize(snapshot.model.parameters.size());
+    if (!bytes.empty()) std::memcpy(snapshot.exact.data(), bytes.data(), bytes.size());
+  }
+  SqliteStatement deltas(*database_, "SELECT version, step, checksum, blob FROM model_delta ORDER BY version");
+  for (;;) {
+    Result<bool> next = deltas.step();
+    if (!next) return next.failure();
+    if (!*next) return Error::kOk;
+    ModelDelta delta{deltas.integer<uint64_t>(0), static_cast<float>(deltas.real(1)), {}};
+    const ByteView blob = deltas.blob(3);
+    if (crc32c(blob) != deltas.integer<uint32_t>(2))
+      return database_->corrupt(("the delta to model version " + std::to_string(delta.version)).c_str());
+    delta.blob.assign(blob.begin(), blob.end());
+    snapshot.deltas.push_back(std::move(delta));
+  }
 }
 
 Failure SqliteStore::load_open_round(Snapshot& snapshot) {

@@ -80,6 +80,8 @@ class SqliteStore final : public Store {
   Failure duplicate_update(const UpdateRecord& update, const Failure& otherwise);
   Result<ModelRecord> read_model(uint64_t version);
   Result<uint64_t> newest_version();
+  Failure replace_downlink(const RoundResult& result);
+  Failure load_downlink(Snapshot& snapshot);
   Failure load_open_round(Snapshot& snapshot);
   Failure load_accepted(Snapshot& snapshot);
 

@@ -27,6 +27,13 @@ struct ModelRecord {
   std::vector<float> parameters;
 };
 
+// How a version follows from the one before it, in what devices hold: parameter += step * multiple.
+struct ModelDelta {
+  uint64_t version = 0;       // the one that results; 0 = no delta
+  float step = 0.0F;          // a power of two; 0 = nothing changed, and the blob is empty
+  std::vector<uint8_t> blob;  // the multiples, as codec::kDeadzone encodes them
+};
+
 // An accepted update. `blob` is the Update message exactly as received; it is dropped when its round closes.
 struct UpdateRecord {
   uint32_t round = 0;
@@ -50,7 +57,12 @@ struct RoundRecord {
 
 struct RoundResult {
   uint32_t round = 0;
-  ModelRecord model;  // the new version
+  ModelRecord model;  // the new version: what devices hold, evaluate and export see
+  // With a quantized downlink, the same version before it was quantized. What it differs by is made up for later; empty
+  // without one.
+  std::vector<float> exact;
+  ModelDelta delta;           // to the new version; version 0 when it does not follow by a delta
+  uint64_t oldest_delta = 0;  // deltas to versions below this one are dropped
   uint32_t participants = 0;
   uint64_t sample_count = 0;
   double mean_loss = 0.0;  // of the devices' own examples, weighted by sample count
@@ -87,7 +99,9 @@ struct RoundHistory {
 // What a restarted coordinator goes on from.
 struct Snapshot {
   RunRecord run;
-  ModelRecord model;  // the newest version
+  ModelRecord model;               // the newest version
+  std::vector<float> exact;        // see RoundResult; empty if the newest version has none
+  std::vector<ModelDelta> deltas;  // kept ones, ascending by version
   bool round_open = false;
   RoundRecord round;                   // REQUIRES round_open
   std::vector<UpdateRecord> accepted;  // of the open round, with blobs, ascending by device

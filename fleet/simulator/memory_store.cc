@@ -25,6 +25,8 @@ Result<Snapshot> MemoryStore::load() {
   Snapshot snapshot;
   snapshot.run = run_;
   snapshot.model = model_;
+  snapshot.exact = exact_;
+  for (const auto& [version, delta] : deltas_) snapshot.deltas.push_back(delta);
   snapshot.round_open = round_open_;
   if (round_open_) snapshot.round = round_;
   for (const auto& [name, update] : accepted_) snapshot.accepted.push_back(update);
@@ -73,11 +75,16 @@ Failure MemoryStore::close_round(const coordinator::RoundResult& result) {
     return fail(Error::kInvalidArgument, "round %u cannot close now", result.round);
   }
   model_ = result.model;
+  exact_ = result.exact;
+  if (result.delta.version != 0) deltas_[result.delta.version] = result.delta;
+  deltas_.erase(deltas_.begin(), deltas_.lower_bound(result.oldest_delta));
   round_open_ = false;
   accepted_.clear();
   RoundHistory entry;
   entry.result = result;
   entry.result.model.parameters = {};
+  entry.result.exact = {};
+  entry.result.delta = {};
   history_.push_back(std::move(entry));
   return Error::kOk;
 }

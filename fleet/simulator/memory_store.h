@@ -17,6 +17,9 @@ class MemoryStore final : public coordinator::Store {
   // While full, every writing method fails with kStorageFull and changes nothing.
   void set_full(bool full) { full_ = full; }
 
+  // Of the round that was opened last, closed or not.
+  const std::vector<std::string>& newest_selected() const { return round_.selected; }
+
   Failure create_run(const coordinator::RunRecord& run, const coordinator::ModelRecord& initial) override;
   Result<coordinator::Snapshot> load() override;
   Failure open_round(const coordinator::RoundRecord& round) override;
@@ -38,6 +41,8 @@ class MemoryStore final : public coordinator::Store {
   bool full_ = false;
   coordinator::RunRecord run_;
   coordinator::ModelRecord model_;
+  std::vector<float> exact_;
+  std::map<uint64_t, coordinator::ModelDelta> deltas_;  // by the version that results
   bool round_open_ = false;
   coordinator::RoundRecord round_;
   std::map<std::string, coordinator::UpdateRecord> accepted_;  // of the open round

@@ -1,0 +1,69 @@
+#include "coordinator/engine/model_messages.h"
+
+#include <algorithm>
+
+#include "coordinator/engine/public_model.h"
+#include "runtime/base/crc32c.h"
+
+namespace runnel::coordinator {
+
+void ModelMessages::set_model(const ModelRecord& model) {
+  if (version_ == model.version) return;
+  std::vector<uint8_t> memory(wire::model_bytes_max(spec_, model.parameters.size()));
+  wire::Model message;
+  message.run = run_;
+  message.model_version = model.version;
+  message.spec = spec_;
+  message.parameters = model.parameters;
+  const Result<ByteView> built = wire::build_model(message, memory);
+  RUNNEL_ASSERT(built.ok());
+  full_.assign(built->begin(), built->end());
+  version_ = model.version;
+  parameter_count_ = static_cast<uint32_t>(model.parameters.size());
+  checksum_ =
+      crc32c({reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
+  cached_.clear();
+  cached_bytes_ = 0;
+}
+
+std::vector<uint8_t> ModelMessages::make(uint64_t base_version, std::span<const ModelDelta> deltas) const {
+  const Result<std::optional<ModelDelta>> delta = compose(deltas, parameter_count_);
+  // A delta that does not decode any more costs bytes, not the round: devices get the model in full.
+  if (!delta || !delta->has_value()) return {};
+  wire::ModelDelta message;
+  message.run = run_;
+  message.base_version = base_version;
+  message.model_version = version_;
+  message.checksum = checksum_;
+  message.multiples.count = parameter_count_;
+  message.multiples.scale = (*delta)->step;
+  message.multiples.payload = (*delta)->blob;
+  std::vector<uint8_t> memory((*delta)->blob.size() + wire::delta_overhead_bytes_max());
+  const Result<ByteView> built = wire::build_delta(message, memory);
+  RUNNEL_ASSERT(built.ok());
+  if (built->size() >= full_.size()) return {};
+  return {built->begin(), built->end()};
+}
+
+ModelMessages::Message ModelMessages::message_for(uint64_t held_version, std::span<const ModelDelta> deltas) {
+  const bool chain = !deltas.empty() && deltas.back().version == version_ && deltas.front().version > 0 &&
+                     held_version + 1 >= deltas.front().version && held_version < version_ && held_version != 0;
+  if (!chain) return full();
+  auto found = std::find_if(cached_.begin(), cached_.end(),
+                            [&](const Cached& cached) { return cached.base_version == held_version; });
+  if (found == cached_.end()) {
+    cached_.push_back({held_version, make(held_version, deltas.last(version_ - held_version))});
+    cached_bytes_ += cached_.back().bytes.size();
+    ++composed_count_;
+    while (cached_.size() > 1 && cached_bytes_ > cache_bytes_max_) {
+      cached_bytes_ -= cached_.front().bytes.size();
+      cached_.pop_front();
+    }
+  } else if (found + 1 != cached_.end()) {
+    std::rotate(found, found + 1, cached_.end());
+  }
+  const Cached& cached = cached_.back();
+  return cached.bytes.empty() ? full() : Message{held_version, cached.bytes};
+}
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,60 @@
+// The messages that bring the newest model to a device: the model in full, or what it changed since the version that
+// the device holds, whichever is shorter.
+//
+// A device that missed rounds gets one delta, composed when it is first asked for and kept while there is room (the
+// least recently asked for goes first). Composed again, also after a restart, it has the same bytes: a transfer may go
+// on where it broke off. Memory: the full message and up to `cache_bytes_max` of deltas. Threads: one at a time.
+#pragma once
+
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "coordinator/store/store.h"
+#include "runtime/plan/model_spec.h"
+#include "runtime/wire/frame.h"
+
+namespace runnel::coordinator {
+
+class ModelMessages {
+ public:
+  ModelMessages(uint64_t run, const plan::ModelSpec& spec, uint64_t cache_bytes_max)
+      : run_(run), spec_(spec), cache_bytes_max_(cache_bytes_max) {}
+
+  // From now on the newest model is this one.
+  void set_model(const ModelRecord& model);
+
+  struct Message {
+    uint64_t base_version = 0;  // 0: a Model; else a ModelDelta to be added to this version
+    ByteView bytes;             // until the next call
+  };
+  uint64_t model_version() const { return version_; }
+  Message full() const { return {0, full_}; }
+
+  // For a device that holds `held_version` (0 = none) of the model `parameters`, the one last set. `deltas` lead to it,
+  // ascending, without a gap.
+  Message message_for(uint64_t held_version, std::span<const ModelDelta> deltas);
+
+  uint64_t cached_bytes() const { return cached_bytes_; }
+  uint64_t composed_count() const { return composed_count_; }  // deltas made so far
+
+ private:
+  struct Cached {
+    uint64_t base_version;
+    std::vector<uint8_t> bytes;  // empty: the full model is shorter
+  };
+  std::vector<uint8_t> make(uint64_t base_version, std::span<const ModelDelta> deltas) const;
+
+  uint64_t run_;
+  plan::ModelSpec spec_;
+  uint64_t cache_bytes_max_;
+  uint64_t version_ = 0;
+  uint32_t parameter_count_ = 0;
+  uint32_t checksum_ = 0;
+  std::vector<uint8_t> full_;
+  std::deque<Cached> cached_;  // the most recently asked for last
+  uint64_t cached_bytes_ = 0;
+  uint64_t composed_count_ = 0;
+};
+
+}  // namespace runnel::coordinator
