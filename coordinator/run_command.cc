@@ -39,11 +39,6 @@ Result<CoordinatorEngine> make_engine(const RunInputs& inputs, const FleetPlan& 
   }
   const Result<std::vector<LedgerEntry>> ledger = store.ledger();
   if (!ledger) return ledger.failure();
-  std::unordered_map<std::string, uint64_t> last_accepted;
-  for (const LedgerEntry& entry : *ledger) {
-    uint64_t& last = last_accepted[entry.device];
-    last = std::max(last, entry.sequence);
-  }
   CoordinatorOptions options;
   options.round.run = snapshot->run.run;
   options.round.plan = plan;
@@ -54,8 +49,8 @@ Result<CoordinatorEngine> make_engine(const RunInputs& inputs, const FleetPlan& 
     log_line(LogLevel::kInfo, "going on in round %u with %zu of its updates", snapshot->round.round,
              snapshot->accepted.size());
   }
-  Result<RoundEngine> rounds = RoundEngine::create(options.round, std::move(snapshot).value(), std::move(last_accepted),
-                                                   host::MonotonicClock().now());
+  Result<RoundEngine> rounds =
+      RoundEngine::create(options.round, std::move(snapshot).value(), *ledger, host::MonotonicClock().now());
   if (!rounds) return rounds.failure();
   return CoordinatorEngine(options, std::move(rounds).value());
 }

@@ -1,6 +1,7 @@
 #include "device/device_session.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/host/file_bytes.h"
 #include "runtime/host/log.h"
@@ -144,7 +145,8 @@ void DeviceSession::carry_out(const Action& action, Instant now) {
 
 void DeviceSession::start_training(const StartTraining& request, Instant now) {
   if (dump_.enabled()) dump_.write("in", "Model", "rnlm", request.model);
-  if (const Failure bad = task_.start(request.plan, request.sequence, request.model, request.carried); !bad.ok()) {
+  if (const Failure bad = task_.start(request.plan, request.sequence, request.model, request.carried, request.history);
+      !bad.ok()) {
     engine_.handle_training_failed(now, bad);
     return;
   }
@@ -161,16 +163,66 @@ void DeviceSession::start_training(const StartTraining& request, Instant now) {
 }
 
 void DeviceSession::train_one_step(Instant now) {
-  Result<std::optional<TrainedUpdate>> outcome = task_.step();
-  if (!outcome) {
-    engine_.handle_training_failed(now, outcome.failure());
+  const Result<bool> trained = task_.step();
+  if (!trained) {
+    engine_.handle_training_failed(now, trained.failure());
     return;
   }
-  if (!outcome->has_value()) return;
+  if (!*trained) return;
+  const rate::LinkLimits limits = engine_.link_limits(now);
+  Result<TrainedUpdate> update = task_.finish(limits);
+  if (!update) {
+    engine_.handle_training_failed(now, update.failure());
+    return;
+  }
+  log_decision(*update, limits);
+  if (dump_.enabled() && !update->message.empty()) dump_.write("out", "Update", "rnlu", update->message);
+  engine_.handle_training_done(now, task_.sequence(), std::move(*update));
+}
+
+void DeviceSession::log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const {
+  const rate::RateDecision& decision = update.decision;
   log_line(LogLevel::kInfo, "round %u trained: loss %.4f, update of %zu bytes, %.2f bits a coordinate", engine_.round(),
-           static_cast<double>(task_.mean_loss()), (*outcome)->message.size(), task_.bits_per_coordinate());
-  if (dump_.enabled()) dump_.write("out", "Update", "rnlu", (*outcome)->message);
-  engine_.handle_training_done(now, task_.sequence(), std::move(**outcome));
+           static_cast<double>(task_.mean_loss()), update.message.size(), task_.bits_per_coordinate());
+  if (limits.goodput.known()) {
+    log_line(LogLevel::kInfo, "link: %.0f bytes a second (%.0f to %.0f), round trip %lld ms, %.1f s to the deadline",
+             limits.goodput.bytes_per_second, limits.goodput.low, limits.goodput.high,
+             static_cast<long long>(to_ms(limits.goodput.round_trip)),
+             static_cast<double>(to_ms(limits.time_left)) / 1000.0);
+  }
+  log_line(LogLevel::kInfo, "rate: step %.3g (the rule: %.3g), predicted %.0f bytes, the link carries %s, bound by %s",
+           decision.step, decision.rule_step, decision.predicted_bytes,
+           std::isfinite(decision.link_bytes) ? std::to_string(static_cast<uint64_t>(decision.link_bytes)).c_str()
+                                              : "anything so far",
+           rate::rate_bound_name(decision.bound));
+}
+
+void DeviceSession::report_rate(const RateReport& report) {
+  const rate::RateDecision& decision = report.decision;
+  const rate::Goodput& goodput = report.goodput;
+  const auto known = [&](double value) { return goodput.known() ? std::optional(value) : std::nullopt; };
+  events_.write("rate", {{"round", uint64_t{report.round}},
+                         {"outcome", std::string_view(upload_outcome_name(report.outcome))},
+                         {"carried", report.carried},
+                         {"bound", std::string_view(rate::rate_bound_name(decision.bound))},
+                         {"bits", report.bits},
+                         {"step", decision.step},
+                         {"rule_step", decision.rule_step},
+                         {"levels", decision.levels},
+                         {"norm", decision.norm},
+                         {"predicted_bytes", decision.predicted_bytes},
+                         {"message_bytes", report.message_bytes},
+                         {"budget_bytes", decision.budget_bytes},
+                         {"link_bytes", decision.link_bytes},
+                         {"seconds_left", static_cast<double>(to_ms(report.time_left)) / 1000.0},
+                         {"goodput", known(goodput.bytes_per_second)},
+                         {"goodput_low", known(goodput.low)},
+                         {"goodput_high", known(goodput.high)},
+                         {"round_trip_ms", known(static_cast<double>(to_ms(goodput.round_trip)))}});
+  log_line(report.outcome == UploadOutcome::kInTime ? LogLevel::kInfo : LogLevel::kWarning,
+           "round %u: predicted %.0f bytes, sent %llu, %s%s", report.round, decision.predicted_bytes,
+           static_cast<unsigned long long>(report.message_bytes), upload_outcome_name(report.outcome),
+           report.carried ? "; what did not get there is in the next update" : "");
 }
 
 void DeviceSession::flush(Instant now) {
@@ -190,6 +242,7 @@ void DeviceSession::report() {
     log_line(warns ? LogLevel::kWarning : LogLevel::kInfo, "%s", notice->text.c_str());
     if (warns) events_.write("warning", {{"text", std::string_view(notice->text)}});
   }
+  if (const std::optional<RateReport> rate = engine_.poll_rate_report()) report_rate(*rate);
   if (engine_.state() == reported_state_ && engine_.round() == reported_round_) return;
   reported_state_ = engine_.state();
   reported_round_ = engine_.round();

@@ -42,6 +42,8 @@ class DeviceSession {
   void take_channel_events(Instant now);
   void carry_out(const Action& action, Instant now);
   void train_one_step(Instant now);
+  void log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const;
+  void report_rate(const RateReport& report);
   void flush(Instant now);
   void report();
   void start_training(const StartTraining& request, Instant now);

@@ -1,5 +1,7 @@
 #include "device/training_task.h"
 
+#include <algorithm>
+
 #include "runtime/base/arena.h"
 #include "runtime/base/rng.h"
 #include "runtime/codec/update_codec.h"
@@ -14,7 +16,8 @@ constexpr uint64_t kRoundingPart = 2;
 
 }  // namespace
 
-Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message, Carried carried) {
+Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message, Carried carried,
+                            const rate::RateHistory& history) {
   stop();
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(model_message, model));
@@ -32,76 +35,81 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
     block_ = {};
     block_.resize(block_bytes);
   }
+  plan::TrainingSpec training = plan.training;
+  training.learning_rate = plan::learning_rate_at(plan.training, plan.round, plan.rounds);
   Arena arena(block_);
-  Result<train::Trainer> trainer = train::Trainer::create(model.spec, plan.training, arena);
+  Result<train::Trainer> trainer = train::Trainer::create(model.spec, training, arena);
   if (!trainer) return trainer.failure();
   RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
-  residual_.clear();
-  if (plan.codec.error_feedback) {
-    residual_ = std::move(carried.residual);
+  residual_ = std::move(carried.residual);
+  if (plan.codec.error_feedback || !residual_.empty() || !carried.returned.empty())
     residual_.resize(layout->parameter_count, 0.0F);
-    if (!carried.returned.empty()) {
-      wire::Update returned;
-      std::vector<float> values(layout->parameter_count);
-      RUNNEL_TRY(wire::decode_update(carried.returned, returned));
-      RUNNEL_TRY(codec::decode_update(*layout, {returned.tensors.begin(), returned.tensors.size()}, values));
-      for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
-    }
+  if (!carried.returned.empty()) {
+    wire::Update returned;
+    std::vector<float> values(layout->parameter_count);
+    RUNNEL_TRY(wire::decode_update(carried.returned, returned));
+    RUNNEL_TRY(codec::decode_update(*layout, {returned.tensors.begin(), returned.tensors.size()}, values));
+    for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
   }
   trainer_.emplace(std::move(trainer).value());
   memory_ = *memory;
   layout_ = *layout;
   plan_ = plan;
+  history_ = history;
   sequence_ = sequence;
   return Error::kOk;
 }
 
-Result<std::optional<TrainedUpdate>> TrainingTask::step() {
+Result<bool> TrainingTask::step() {
   RUNNEL_ASSERT(active());
   const Result<train::Progress> progress = trainer_->step();
   if (!progress) {
     stop();
     return progress.failure();
   }
-  if (*progress == train::Progress::kRunning) return std::optional<TrainedUpdate>();
-  Result<TrainedUpdate> update = encode();
-  stop();
-  if (!update) return update.failure();
-  return std::optional(std::move(update).value());
+  return *progress != train::Progress::kRunning;
 }
 
-Result<TrainedUpdate> TrainingTask::encode() {
+Result<TrainedUpdate> TrainingTask::finish(const rate::LinkLimits& limits) {
+  RUNNEL_ASSERT(active());
+  Result<TrainedUpdate> update = encode(limits);
+  stop();
+  return update;
+}
+
+Result<TrainedUpdate> TrainingTask::encode(const rate::LinkLimits& limits) {
   TrainedUpdate trained;
   std::span<const float> values = trainer_->update();
-  if (plan_.codec.error_feedback) {
+  mean_loss_ = trainer_->mean_loss();
+  if (!residual_.empty()) {
     // Residual memory (Seide et al. 2014, Stich et al. 2018): send C(update + residual), keep what C lost.
     for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
     values = residual_;
   }
-  std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(plan_.codec, layout_));
-  std::vector<float> scratch(codec::encode_update_scratch_count(plan_.codec, layout_));
-  wire::Update update;
-  const Result<size_t> used = codec::encode_update(plan_.codec, layout_, values, derive_key(plan_.seed, kRoundingPart),
-                                                   payloads, update.tensors, scratch);
-  if (!used) return used.failure();
-  update.run = plan_.run;
-  update.device = device_;
-  update.sequence = sequence_;
-  update.round = plan_.round;
-  update.model_version = plan_.model_version;
-  update.sample_count = std::min(trainer_->sample_count(), wire::kSampleCountMax);
-  update.mean_loss = mean_loss_ = trainer_->mean_loss();
-  size_t first = 0;
-  for (const plan::EncodedTensor& run : update.tensors) {
-    RUNNEL_ASSERT(update.tensor_names.push_back(layout_.tensors[first].name.view()));
-    first += run.tensors;
+  const uint64_t seed = derive_key(plan_.seed, kRoundingPart);
+  std::vector<float> scratch(
+      std::max(codec::encode_update_scratch_count(plan_.codec, layout_), rate::decide_scratch_count(plan_, layout_)));
+  std::vector<uint8_t> payloads(
+      std::max(codec::encoded_update_bytes_max(plan_.codec, layout_), rate::decide_output_bytes(plan_, layout_)));
+  Result<rate::RateDecision> decision = rate::decide(plan_, layout_, values, history_, limits, seed, scratch, payloads);
+  if (!decision) return decision.failure();
+  trained.decision = *decision;
+  trained.coordinates = layout_.parameter_count;
+  if (!decision->fits() && plan_.rate.late == plan::LatePolicy::kKeep) {
+    trained.residual.assign(values.begin(), values.end());
+    residual_.clear();
+    bits_per_coordinate_ = 0.0;
+    return trained;
   }
-  bits_per_coordinate_ = codec::bits_per_coordinate({update.tensors.begin(), update.tensors.size()});
 
-  std::vector<uint8_t> memory(*used + wire::update_overhead_bytes_max(update.tensors.size()));
-  const Result<ByteView> message = wire::build_update(update, memory);
-  if (!message) return message.failure();
-  trained.message.assign(message->begin(), message->end());
+  wire::Update update;
+  const bool per_layer = !decision->steps.empty();
+  const Result<size_t> used =
+      per_layer ? codec::encode_update_layers(decision->codec, {decision->steps.begin(), decision->steps.size()},
+                                              layout_, values, seed, payloads, update.tensors, scratch)
+                : codec::encode_update(decision->codec, layout_, values, seed, payloads, update.tensors, scratch);
+  if (!used) return used.failure();
+  RUNNEL_TRY(build_message(update, *used, trained));
   if (plan_.codec.error_feedback) {
     std::vector<float> received(layout_.parameter_count);
     RUNNEL_TRY(codec::decode_update(layout_, {update.tensors.begin(), update.tensors.size()}, received));
@@ -109,6 +117,29 @@ Result<TrainedUpdate> TrainingTask::encode() {
     for (size_t i = 0; i < received.size(); ++i) trained.residual[i] -= received[i];
   }
   return trained;
+}
+
+// The Update message around the encoded tensors.
+Failure TrainingTask::build_message(wire::Update& update, size_t payload_bytes, TrainedUpdate& trained) {
+  update.run = plan_.run;
+  update.device = device_;
+  update.sequence = sequence_;
+  update.round = plan_.round;
+  update.model_version = plan_.model_version;
+  update.sample_count = std::min(trainer_->sample_count(), wire::kSampleCountMax);
+  update.mean_loss = mean_loss_;
+  size_t first = 0;
+  for (const plan::EncodedTensor& run : update.tensors) {
+    RUNNEL_ASSERT(update.tensor_names.push_back(layout_.tensors[first].name.view()));
+    first += run.tensors;
+  }
+  bits_per_coordinate_ = codec::bits_per_coordinate({update.tensors.begin(), update.tensors.size()});
+  std::vector<uint8_t> memory(payload_bytes + wire::update_overhead_bytes_max(update.tensors.size()));
+  const Result<ByteView> message = wire::build_update(update, memory);
+  if (!message) return message.failure();
+  trained.message.assign(message->begin(), message->end());
+  trained.payload_bytes = payload_bytes;
+  return Error::kOk;
 }
 
 }  // namespace runnel::device

@@ -13,7 +13,9 @@
 #include "device/engine/device_engine.h"
 #include "runtime/data/example_source.h"
 #include "runtime/plan/round_plan.h"
+#include "runtime/rate/rate_controller.h"
 #include "runtime/train/trainer.h"
+#include "runtime/wire/frame.h"
 
 namespace runnel::device {
 
@@ -23,16 +25,20 @@ class TrainingTask {
   TrainingTask(std::string device, const data::ExampleSource& examples, size_t arena_bytes_max)
       : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
 
-  // Begins. `model` is a Model message that decodes; it is copied from. With error feedback, what is carried is added
-  // to the update before it is compressed. Fails when the plan, the model, the data or the memory do not fit each
-  // other; nothing is then under way.
-  Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model, Carried carried = {});
+  // Begins. `model` is a Model message that decodes; it is copied from. What is carried is added to the update before
+  // it is compressed. Fails when the plan, the model, the data or the memory do not fit each other; nothing is then
+  // under way.
+  Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model, Carried carried = {},
+                const rate::RateHistory& history = {});
   void stop() { trainer_.reset(); }
   bool active() const { return trainer_.has_value(); }
 
-  // One minibatch. The update when that was the last one; nullopt while there is more to do. On failure the training is
-  // over.
-  Result<std::optional<TrainedUpdate>> step();
+  // One minibatch. True when that was the last one: finish() is next. On failure the training is over.
+  Result<bool> step();
+
+  // Compresses the update as the plan's rule and the link allow. The training is over, also on failure. REQUIRES: the
+  // last step() said true.
+  Result<TrainedUpdate> finish(const rate::LinkLimits& limits = {});
 
   uint64_t sequence() const { return sequence_; }
   const train::MemoryPlan& memory() const { return memory_; }  // REQUIRES: a start() has succeeded
@@ -43,7 +49,8 @@ class TrainingTask {
   double bits_per_coordinate() const { return bits_per_coordinate_; }
 
  private:
-  Result<TrainedUpdate> encode();
+  Result<TrainedUpdate> encode(const rate::LinkLimits& limits);
+  Failure build_message(wire::Update& update, size_t payload_bytes, TrainedUpdate& trained);
 
   const std::string device_;
   const data::ExampleSource& examples_;
@@ -53,7 +60,8 @@ class TrainingTask {
   train::MemoryPlan memory_;
   plan::ModelLayout layout_;
   plan::RoundPlan plan_;
-  std::vector<float> residual_;  // with error feedback, in the layout of the parameters
+  rate::RateHistory history_;
+  std::vector<float> residual_;  // what earlier updates left to do, in the layout of the parameters; empty = nothing
   uint64_t sequence_ = 0;
   float mean_loss_ = 0.0F;
   double bits_per_coordinate_ = 0.0;

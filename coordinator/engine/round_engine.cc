@@ -45,25 +45,31 @@ std::optional<T> take_first(std::vector<T>& items) {
 
 }  // namespace
 
-RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot,
-                         std::unordered_map<std::string, uint64_t> last_accepted)
+RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const std::vector<LedgerEntry>& ledger)
     : options_(options),
       rounds_closed_(snapshot.rounds_closed),
       model_(std::move(snapshot.model)),
-      last_accepted_(std::move(last_accepted)),
       sums_(options.layout.parameter_count),
+      rate_(options.plan, options.layout.parameter_count, snapshot.history),
       scratch_(options.layout.parameter_count) {
   if (snapshot.round_open) round_ = std::move(snapshot.round);
   exact_ = std::move(snapshot.exact);
   // Of use is what leads to the newest version without a gap.
   size_t first = snapshot.deltas.size();
-  for (uint64_t version = model_.version; first > 0 && snapshot.deltas[first - 1].version == version; --version) --first;
+  for (uint64_t version = model_.version; first > 0 && snapshot.deltas[first - 1].version == version; --version)
+    --first;
   deltas_.assign(std::make_move_iterator(snapshot.deltas.begin() + static_cast<std::ptrdiff_t>(first)),
                  std::make_move_iterator(snapshot.deltas.end()));
+  for (const LedgerEntry& entry : ledger) {
+    uint64_t& last = last_accepted_[entry.device];
+    if (entry.sequence <= last) continue;
+    last = entry.sequence;
+    if (entry.round <= rounds_closed_) rate_.handle_accepted(entry.device, entry.sample_count);
+  }
 }
 
 Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot snapshot,
-                                        std::unordered_map<std::string, uint64_t> last_accepted, Instant now) {
+                                        const std::vector<LedgerEntry>& ledger, Instant now) {
   if (snapshot.model.parameters.size() != options.layout.parameter_count) {
     return fail(Error::kCorrupt, "the stored model has %zu parameters, its description %u",
                 snapshot.model.parameters.size(), options.layout.parameter_count);
@@ -74,7 +80,7 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
   }
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
-  RoundEngine engine(options, std::move(snapshot), std::move(last_accepted));
+  RoundEngine engine(options, std::move(snapshot), ledger);
   if (engine.rounds_closed_ >= options.plan.rounds) engine.phase_ = Phase::kFinished;
   if (!round_open) return engine;
 
@@ -127,6 +133,7 @@ std::optional<plan::RoundPlan> RoundEngine::plan_for(const std::string& device, 
   plan.time_left = std::max(Duration::zero(), deadline_ - now);
   plan.training = options_.plan.training;
   plan.codec = options_.plan.codec;
+  rate_.fill(device, plan);
   return plan;
 }
 
@@ -179,6 +186,7 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t se
   record.payload_bytes = 0;
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
   accepted_.insert(device);
+  samples_of_[device] = update.sample_count;
   loss_of_[device] = static_cast<double>(update.mean_loss) * update.sample_count;
   energy_of_[device] = energy(scratch_) * update.sample_count;
   coordinates_ += record.coordinates;
@@ -298,6 +306,28 @@ StoreRequest* RoundEngine::poll_store(Instant now) {
   return &*in_flight_;
 }
 
+void RoundEngine::end_round(RoundResult result) {
+  rounds_closed_ = result.round;
+  model_ = result.model;
+  exact_ = std::move(result.exact);
+  if (result.delta.version != 0) deltas_.push_back(std::exchange(result.delta, {}));
+  std::erase_if(deltas_, [&](const ModelDelta& delta) { return delta.version < result.oldest_delta; });
+  Closed closed{std::move(result), {}};
+  std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(),
+                      std::back_inserter(closed.missing));
+  newly_closed_.push_back(std::move(closed));
+  rate_.handle_closed(newly_closed_.back().result);
+  for (const auto& [device, samples] : samples_of_) rate_.handle_accepted(device, samples);
+  sums_.reset();
+  samples_of_.clear();
+  loss_of_.clear();
+  energy_of_.clear();
+  coordinates_ = payload_bytes_ = 0;
+  selected_.clear();
+  accepted_.clear();
+  phase_ = rounds_closed_ >= options_.plan.rounds ? Phase::kFinished : Phase::kWaiting;
+}
+
 void RoundEngine::handle_stored(Instant now, const Failure& failure) {
   RUNNEL_ASSERT(in_flight_.has_value() && in_flight_out_);
   if (!failure.ok()) {
@@ -325,22 +355,7 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
       newly_accepted_.push_back({update.device, update.sequence});
     }
   } else if (auto* close = std::get_if<CloseRound>(&done)) {
-    rounds_closed_ = close->result.round;
-    model_ = close->result.model;
-    exact_ = std::move(close->result.exact);
-    if (close->result.delta.version != 0) deltas_.push_back(std::exchange(close->result.delta, {}));
-    std::erase_if(deltas_, [&](const ModelDelta& delta) { return delta.version < close->result.oldest_delta; });
-    Closed closed{std::move(close->result), {}};
-    std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(),
-                        std::back_inserter(closed.missing));
-    newly_closed_.push_back(std::move(closed));
-    sums_.reset();
-    loss_of_.clear();
-    energy_of_.clear();
-    coordinates_ = payload_bytes_ = 0;
-    selected_.clear();
-    accepted_.clear();
-    phase_ = rounds_closed_ >= options_.plan.rounds ? Phase::kFinished : Phase::kWaiting;
+    end_round(std::move(close->result));
   }
   consider(now);
 }

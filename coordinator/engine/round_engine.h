@@ -19,6 +19,7 @@
 #include "coordinator/config/fleet_plan.h"
 #include "coordinator/engine/aggregate.h"
 #include "coordinator/engine/public_model.h"
+#include "coordinator/engine/rate_planner.h"
 #include "coordinator/store/store.h"
 #include "runtime/base/time.h"
 #include "runtime/base/timer_table.h"
@@ -58,10 +59,10 @@ class RoundEngine {
  public:
   enum class Phase : uint8_t { kWaiting, kOpening, kOpen, kClosing, kFinished };
 
-  // Goes on from a snapshot: the accepted updates of an open round are added to the sums again.
+  // Goes on from a snapshot and the ledger: the accepted updates of an open round are added to the sums again.
   // kCorrupt when the snapshot does not fit the layout or an accepted update does not decode.
   static Result<RoundEngine> create(const RoundOptions& options, Snapshot snapshot,
-                                    std::unordered_map<std::string, uint64_t> last_accepted, Instant now);
+                                    const std::vector<LedgerEntry>& ledger, Instant now);
 
   // A device that can be selected from now on, or no longer.
   void handle_device(Instant now, const std::string& name, bool selectable);
@@ -118,13 +119,14 @@ class RoundEngine {
  private:
   enum class Timer : uint8_t { kDeadline, kStoreRetry, kCount };
 
-  RoundEngine(const RoundOptions& options, Snapshot snapshot, std::unordered_map<std::string, uint64_t> last_accepted);
+  RoundEngine(const RoundOptions& options, Snapshot snapshot, const std::vector<LedgerEntry>& ledger);
   std::optional<Rejection> add(const std::string& device, uint64_t sequence, ByteView blob, UpdateRecord& record);
   void open_round(Instant now);
   void consider(Instant now);
   void prepare_close(Instant now);
   void move_model(RoundResult& result) const;
   void extend(Instant now);
+  void end_round(RoundResult result);
   size_t target_count() const;
   Instant deadline_after(Instant now) const;
 
@@ -143,10 +145,12 @@ class RoundEngine {
   std::set<std::string> accepted_;                           // in the sums; on disk unless still in waiting_
   std::unordered_map<std::string, uint64_t> last_accepted_;  // durable ones, over all rounds
   Aggregate sums_;
+  RatePlanner rate_;
   std::vector<float> scratch_;
   std::unordered_map<std::string, double>
       loss_of_;  // weighted, by device: summed in name order so that it is reproducible
-  std::unordered_map<std::string, double> energy_of_;  // squared norm of the update, weighted, by device
+  std::unordered_map<std::string, uint32_t> samples_of_;  // weight of the update in the sums, by device
+  std::unordered_map<std::string, double> energy_of_;     // squared norm of the update, weighted, by device
   uint64_t coordinates_ = 0;
   uint64_t payload_bytes_ = 0;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <utility>
 
 namespace runnel::device {
 namespace {
@@ -48,6 +49,8 @@ DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng
   if (outbox_.pending()) upload_resumes_ = true;
   if (const Failure none = model_.restore(); !none.ok() && none.error() != Error::kNotFound)
     notice(Kind::kStorage, "no model is held from before: %s", none.text());
+  if (!outbox_.state().empty() && !rate_.restore(outbox_.state()))
+    notice(Kind::kStorage, "what was known of the link and of the bytes spent cannot be read: measuring anew");
   timers_.set(Timer::kReconnect, now);
 }
 
@@ -66,6 +69,8 @@ void DeviceEngine::handle_session_up(Instant now) {
 void DeviceEngine::handle_link_down(Instant now, const char* why) {
   if (finished_ || refused_) return;
   if (link_ == Link::kUp) failed_attempts_ = 0;
+  rate_.goodput().handle_lost(now, upload_ == Upload::kStreaming || upload_ == Upload::kWaitAck);
+  hello_sent_at_ = kNever;
   link_ = Link::kDown;
   hello_wanted_ = ping_wanted_ = connect_wanted_ = false;
   pong_wanted_.reset();
@@ -153,6 +158,7 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
     disconnect_wanted_ = true;
     return;
   }
+  if (hello_sent_at_ != kNever) rate_.goodput().handle_round_trip(now - hello_sent_at_);
   link_ = Link::kUp;
   failed_attempts_ = 0;
   rounds_ = welcome.rounds;
@@ -180,11 +186,12 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
            static_cast<unsigned long long>(options_.model_bytes_max));
     return;
   }
-  if (training_ != Training::kIdle || !unsaved_update_.message.empty()) {
+  if (training_ != Training::kIdle || unsaved_update_.has_value()) {
     notice(Kind::kPlan, "round %u given up for round %u", plan_.has_value() ? plan_->plan.round : 0, plan.round);
     stop_training();
   }
   plan_ = message;
+  rate_.handle_plan(now, plan);
   notice(Kind::kPlan, "round %u of %u: model version %llu, %s", plan.round, plan.rounds,
          static_cast<unsigned long long>(plan.model_version), plan::codec_name(plan.codec.codec));
   begin_plan(now);
@@ -236,9 +243,11 @@ void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
   if (link_ != Link::kUp || !outbox_.pending() || ack.sequence != outbox_.newest()->sequence) return;
   if (ack.state == wire::UpdateState::kDurable) {
     ++updates_acknowledged_;
+    const uint64_t total = outbox_.newest()->total_bytes;
+    rate_.goodput().handle_acknowledged(now, total - std::min(total, upload_acked_bytes_), true);
     notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator",
            static_cast<unsigned long long>(ack.sequence), outbox_.newest()->round);
-    settle_update(now, true);
+    settle_update(now, Fate::kTaken);
     return;
   }
   if (ack.received_bytes > outbox_.newest()->total_bytes) {
@@ -247,11 +256,14 @@ void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
            static_cast<unsigned long long>(outbox_.newest()->total_bytes));
     return;
   }
-  upload_acked_bytes_ = ack.received_bytes;
   if (upload_ == Upload::kWaitAck) {
     upload_ = Upload::kStreaming;
     upload_sent_bytes_ = ack.received_bytes;
+  } else if (ack.received_bytes > upload_acked_bytes_) {
+    rate_.goodput().handle_acknowledged(now, ack.received_bytes - upload_acked_bytes_,
+                                        ack.received_bytes >= upload_sent_bytes_);
   }
+  upload_acked_bytes_ = ack.received_bytes;
 }
 
 void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
@@ -283,7 +295,7 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
   notice(Kind::kUpdateRefused, "update %llu of round %u was refused: %s: %.*s",
          static_cast<unsigned long long>(refusal.sequence), outbox_.newest()->round, wire::reason_name(refusal.reason),
          static_cast<int>(detail.size()), detail.data());
-  settle_update(now, false);
+  settle_update(now, refusal.reason == wire::Reason::kRoundClosed ? Fate::kLate : Fate::kRefused);
 }
 
 void DeviceEngine::on(Instant, const wire::Ping& ping) {
@@ -315,7 +327,7 @@ void DeviceEngine::finish_if_settled() {
 void DeviceEngine::stop_training() {
   if (training_ == Training::kRunning) stop_training_wanted_ = true;
   training_ = Training::kIdle;
-  unsaved_update_ = {};
+  unsaved_update_.reset();
   timers_.stop(Timer::kStore);
 }
 
@@ -334,12 +346,15 @@ void DeviceEngine::handle_training_failed(Instant, const Failure& why) {
 }
 
 void DeviceEngine::store_update(Instant now) {
-  if (unsaved_update_.message.empty() || !plan_.has_value()) return;
+  if (!unsaved_update_.has_value() || !plan_.has_value()) return;
   const plan::RoundPlan& plan = plan_->plan;
+  const TrainedUpdate& update = *unsaved_update_;
   const bool replaces = outbox_.pending();
   const uint32_t replaced_round = replaces ? outbox_.newest()->round : 0;
-  if (const Failure bad =
-          outbox_.store(plan.run, plan.round, training_sequence_, unsaved_update_.message, unsaved_update_.residual);
+  UploadRate after = rate_;
+  after.handle_update(plan, update.decision, update.message.size(), update.payload_bytes, update.coordinates, now);
+  if (const Failure bad = outbox_.store(plan.run, plan.round, training_sequence_, update.message, update.residual,
+                                        after.state(), carries(plan));
       !bad.ok()) {
     // Kept in memory and tried again: a full disk costs nothing as long as the power holds.
     notice(Kind::kStorage, "the update of round %u could not be stored (%s), trying again in %lld ms", plan.round,
@@ -347,31 +362,45 @@ void DeviceEngine::store_update(Instant now) {
     timers_.set(Timer::kStore, now + options_.store_retry_after);
     return;
   }
-  notice(Kind::kUpdateStored, "update %llu of round %u stored, %zu bytes",
-         static_cast<unsigned long long>(training_sequence_), plan.round, unsaved_update_.message.size());
+  rate_ = after;
+  const bool kept = update.message.empty();
+  if (kept) {
+    notice(Kind::kUpdateKept,
+           "update %llu of round %u is kept: %.0f bytes at the coarsest, the link carries %.0f in time",
+           static_cast<unsigned long long>(training_sequence_), plan.round, update.decision.predicted_bytes,
+           update.decision.link_bytes);
+    report_ = rate_.handle_outcome(now, UploadOutcome::kKept, true);
+  } else {
+    notice(Kind::kUpdateStored, "update %llu of round %u stored, %zu bytes",
+           static_cast<unsigned long long>(training_sequence_), plan.round, update.message.size());
+  }
   if (replaces)
     notice(Kind::kUpdateRefused, "the update of round %u was replaced before the coordinator had it", replaced_round);
-  unsaved_update_ = {};
+  unsaved_update_.reset();
   plan_.reset();
   upload_ = Upload::kIdle;
   upload_resumes_ = false;
   upload_high_bytes_ = 0;
   begin_upload();
-  if (link_ == Link::kUp) expect_reply(now);
+  if (link_ == Link::kUp && !kept) expect_reply(now);
 }
 
-// `taken`: the coordinator has it; else it is refused for good, and with error feedback the next update makes up for
-// it.
-void DeviceEngine::settle_update(Instant now, bool taken) {
+// Its fate is known. One that is refused for good belongs into the next update if the plan said so.
+void DeviceEngine::settle_update(Instant now, Fate fate) {
   upload_ = Upload::kIdle;
   upload_resumes_ = false;
   upload_high_bytes_ = 0;
-  const bool keep = !taken && outbox_.newest()->residual_slot != 0;
+  const bool keep = fate != Fate::kTaken && outbox_.newest()->carries;
   if (keep) {
     notice(Kind::kUpdateRefused, "update %llu is kept: the next one makes up for it",
            static_cast<unsigned long long>(outbox_.newest()->sequence));
   }
-  if (const Failure bad = keep ? outbox_.give_back() : outbox_.settle(); !bad.ok()) {
+  report_ = rate_.handle_outcome(now,
+                                 fate == Fate::kTaken  ? UploadOutcome::kInTime
+                                 : fate == Fate::kLate ? UploadOutcome::kLate
+                                                       : UploadOutcome::kRefused,
+                                 keep);
+  if (const Failure bad = keep ? outbox_.give_back(rate_.state()) : outbox_.settle(rate_.state()); !bad.ok()) {
     // Still marked as pending on disk. Offering it again is harmless: the coordinator knows that it has it.
     notice(Kind::kStorage, "the outbox could not be cleared: %s", bad.text());
     timers_.set(Timer::kOffer, now + options_.store_retry_after);
@@ -407,21 +436,23 @@ std::optional<Action> DeviceEngine::poll_action(Instant now) {
   }
   if (training_ == Training::kAsked) {
     training_ = Training::kRunning;
-    return Action(training_request());
+    return Action(training_request(now));
   }
   return poll_frame(now);
 }
 
-StartTraining DeviceEngine::training_request() {
-  StartTraining request{plan_->plan, training_sequence_, model_.held(), {}};
-  if (!plan_->plan.codec.error_feedback) return request;
-  if (outbox_.pending()) {
+StartTraining DeviceEngine::training_request(Instant now) {
+  rate_.handle_training_started(now);
+  StartTraining request{plan_->plan, training_sequence_, model_.held(), {}, rate_.history()};
+  if (outbox_.pending() && outbox_.newest()->carries) {
     // Its round is over, for a new one is planned: it would be refused. Its content goes into the next update instead,
     // and so it must not be offered any more.
+    rate_.goodput().handle_lost(now, false);
     upload_ = Upload::kIdle;
     upload_resumes_ = false;
     upload_high_bytes_ = 0;
-    if (const Failure bad = outbox_.give_back(); !bad.ok())
+    report_ = rate_.handle_outcome(now, UploadOutcome::kLate, true);
+    if (const Failure bad = outbox_.give_back(rate_.state()); !bad.ok())
       notice(Kind::kStorage, "the update of round %u is lost: %s", outbox_.newest()->round, bad.text());
   }
   Result<Carried> carried = outbox_.carried(plan_->plan.run);
@@ -446,6 +477,7 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
       hello.held_run = model_.held_run();
       hello.held_model_version = model_.held_version();
     }
+    hello_sent_at_ = now;
     return send(hello);
   }
   if (link_ != Link::kUp) return std::nullopt;
@@ -483,16 +515,21 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
       upload_sent_bytes_ += bytes;
       if (upload_high_bytes_ > offset) bytes_resent_ += std::min(upload_high_bytes_ - offset, bytes);
       upload_high_bytes_ = std::max(upload_high_bytes_, upload_sent_bytes_);
+      rate_.goodput().handle_sent(now);
       return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, chunk});
     }
   }
-  if (plan_.has_value() && training_ == Training::kIdle && unsaved_update_.message.empty()) {
+  if (plan_.has_value() && training_ == Training::kIdle && !unsaved_update_.has_value()) {
     if (const std::optional<wire::ModelRequest> request = model_.poll_request(); request.has_value()) {
       expect_reply(now);
       return send(*request);
     }
   }
   return std::nullopt;
+}
+
+std::optional<RateReport> DeviceEngine::poll_rate_report() {
+  return std::exchange(report_, std::nullopt);
 }
 
 std::optional<Notice> DeviceEngine::poll_notice() {

@@ -17,6 +17,7 @@
 
 #include "device/engine/model_transfer.h"
 #include "device/engine/outbox.h"
+#include "device/engine/upload_rate.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/time.h"
 #include "runtime/base/timer_table.h"
@@ -60,12 +61,16 @@ struct StartTraining {
   plan::RoundPlan plan;
   uint64_t sequence = 0;  // of the update to come
   ByteView model;         // a Model message that decodes; valid until StopTraining or the training is handled
-  Carried carried;        // with error feedback, what the update has to make up for
+  Carried carried;        // what the update has to make up for
+  rate::RateHistory history;
 };
 // What training gives.
 struct TrainedUpdate {
-  std::vector<uint8_t> message;  // an Update message
-  std::vector<float> residual;   // with error feedback, what it lost
+  std::vector<uint8_t> message;  // an Update message; empty = it cannot arrive in time, all of it is in the residual
+  std::vector<float> residual;   // what the next update has to make up for; empty = nothing
+  uint64_t payload_bytes = 0;    // of the encoded tensors in the message
+  uint32_t coordinates = 0;
+  rate::RateDecision decision;
 };
 struct StopTraining {};
 using Action = std::variant<Connect, Disconnect, SendFrame, StartTraining, StopTraining>;
@@ -74,6 +79,7 @@ using Action = std::variant<Connect, Disconnect, SendFrame, StartTraining, StopT
 struct Notice {
   enum class Kind : uint8_t {
     kUpdateStored,
+    kUpdateKept,
     kUpdateDurable,
     kUpdateRefused,
     kStorage,
@@ -105,6 +111,10 @@ class DeviceEngine {
   // The next thing to do; nullopt when there is nothing. Call it after every handle_*.
   std::optional<Action> poll_action(Instant now);
   std::optional<Notice> poll_notice();
+  // How an update fared that this process made, once that is known.
+  std::optional<RateReport> poll_rate_report();
+  // What the link grants to an update that is compressed now.
+  rate::LinkLimits link_limits(Instant now) const { return rate_.limits(now); }
   Instant next_timeout() const { return timers_.next_timeout(); }
 
   DeviceState state() const;
@@ -134,8 +144,10 @@ class DeviceEngine {
   void begin_upload();
   void begin_plan(Instant now);
   void store_update(Instant now);
-  void settle_update(Instant now, bool taken);
-  StartTraining training_request();
+  enum class Fate : uint8_t { kTaken, kLate, kRefused };
+  void settle_update(Instant now, Fate fate);
+  bool carries(const plan::RoundPlan& plan) const { return plan.codec.error_feedback || plan.rate.deadline; }
+  StartTraining training_request(Instant now);
   void stop_training();
   void finish_if_settled();
   void drop_link(Instant now, const char* why);
@@ -178,7 +190,9 @@ class DeviceEngine {
   ModelTransfer model_;
   Training training_ = Training::kIdle;
   uint64_t training_sequence_ = 0;
-  TrainedUpdate unsaved_update_;  // trained, but the disk has not taken it yet
+  std::optional<TrainedUpdate> unsaved_update_;  // trained, but the disk has not taken it yet
+  UploadRate rate_;
+  Instant hello_sent_at_ = kNever;
 
   Upload upload_ = Upload::kIdle;
   bool upload_resumes_ = false;  // the coordinator may hold a part: ask before sending
@@ -189,6 +203,7 @@ class DeviceEngine {
 
   uint64_t updates_acknowledged_ = 0;
   uint64_t bytes_resent_ = 0;
+  std::optional<RateReport> report_;
   std::vector<Notice> notices_;  // at most kNoticesMax; the newest are dropped beyond
 };
 

@@ -6,8 +6,10 @@
 // With error feedback there is also the residual: what the update lost in compression. It lies in a record of its own,
 // one of two, and the header says which: written first, it counts from the moment that the header names it, so that
 // update and residual change together. An update that was refused for good is given back instead of forgotten: it
-// stays, to be added to the next one. Memory: none of its own beyond the header. Trust: what the journal's checksums
-// vouch for.
+// stays, to be added to the next one. So does an update that was not even sent, because it could not have arrived in
+// time: all of it is residual then. Beside the header lie a few bytes of the rate controller's, so that what it knows
+// of the link and of its spending changes together with the update. Memory: none of its own beyond these. Trust: what
+// the journal's checksums vouch for.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +33,7 @@ struct OutboxEntry {
   bool given_back = false;      // refused, and kept to be added to the next update
   uint32_t residual_slot = 0;   // 1 or 2; 0 = no residual
   uint32_t residual_count = 0;  // coordinates
+  bool carries = false;         // if it is refused, it belongs into the next one
 };
 
 // What the next update has to make up for.
@@ -41,6 +44,8 @@ struct Carried {
 
 class Outbox {
  public:
+  static constexpr size_t kStateBytesMax = 512;
+
   // Reads what the journal holds. kCorrupt if the record is not an outbox entry. `journal` must outlive the outbox.
   static Result<Outbox> open(journal::Journal& journal);
 
@@ -54,9 +59,15 @@ class Outbox {
     return newest_.has_value() && newest_->run == run && newest_->round >= round;
   }
 
-  // Stores an update durably, with what it lost (empty without error feedback); an older one is replaced. On failure
-  // nothing changed (kStorageFull, kLimit, kIo). REQUIRES: sequence >= next_sequence().
-  Failure store(uint64_t run, uint32_t round, uint64_t sequence, ByteView update, std::span<const float> residual = {});
+  // What the rate controller gave with the last change; empty on a new device.
+  ByteView state() const { return state_; }
+
+  // Stores an update durably, with what it lost (empty without error feedback) and the rate controller's state; an
+  // older one is replaced. An empty update counts as made, and its residual is kept for the next: nothing is pending
+  // then. `carries`: it is to be given back if it is refused. On failure nothing changed (kStorageFull, kLimit, kIo).
+  // REQUIRES: sequence >= next_sequence(), state.size() <= kStateBytesMax.
+  Failure store(uint64_t run, uint32_t round, uint64_t sequence, ByteView update, std::span<const float> residual = {},
+                ByteView state = {}, bool carries = false);
 
   // The residual and the update given back, if they are of this run. kCorrupt, kIo.
   Result<Carried> carried(uint64_t run) const;
@@ -64,18 +75,21 @@ class Outbox {
   // Bytes of the pending update. REQUIRES: pending().
   Failure read(uint64_t offset, MutableByteView bytes) const;
 
-  // Acknowledged, or refused for good without error feedback: forgets its bytes, durably. REQUIRES: pending().
-  Failure settle();
+  // Acknowledged, or refused for good with nothing to keep: forgets its bytes, durably. An empty state leaves the one
+  // there is. REQUIRES: pending().
+  Failure settle(ByteView state = {});
 
   // Refused for good, or overtaken by its round: no longer pending, but kept for carried(), durably. REQUIRES:
   // pending().
-  Failure give_back();
+  Failure give_back(ByteView state = {});
 
  private:
   explicit Outbox(journal::Journal& journal) : journal_(&journal) {}
-  Failure write(const OutboxEntry& entry, ByteView update);
+  Failure write(const OutboxEntry& entry, ByteView update, ByteView state);
 
   journal::Journal* journal_;
+  size_t update_offset_ = 0;  // of the update in its record
+  std::vector<uint8_t> state_;
   std::optional<OutboxEntry> newest_;
 };
 

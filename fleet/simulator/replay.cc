@@ -27,12 +27,13 @@ Failure add_again(const ReplayInputs& inputs, const coordinator::LedgerEntry& en
   plan.codec = inputs.plan.codec;
   device::TrainingTask task(entry.device, *inputs.examples[static_cast<size_t>(found - inputs.names.begin())], 0);
   RUNNEL_TRY(task.start(plan, entry.sequence, model));
-  std::optional<device::TrainedUpdate> trained;
-  while (!trained.has_value()) {
-    Result<std::optional<device::TrainedUpdate>> step = task.step();
+  for (bool done = false; !done;) {
+    const Result<bool> step = task.step();
     if (!step) return step.failure();
-    trained = std::move(step).value();
+    done = *step;
   }
+  const Result<device::TrainedUpdate> trained = task.finish();
+  if (!trained) return trained.failure();
   wire::Update update;
   RUNNEL_TRY(wire::decode_update(trained->message, update));
   std::vector<float> values(inputs.layout.parameter_count);

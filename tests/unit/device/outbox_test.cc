@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/unit/journal/faulty_storage.h"
 
 namespace runnel::device {
@@ -104,6 +106,72 @@ TEST(Outbox, UpdateAndResidualChangeTogether) {
       EXPECT_EQ(carried->residual, residual_of(found)) << "cut after " << events;
     }
   }
+}
+
+TEST(Outbox, TheRateControllersStateChangesTogetherWithTheUpdate) {
+  FaultyStorage flash(64 * 1024);
+  const std::vector<uint8_t> state = {1, 2, 3, 4, 5};
+  {
+    journal::Journal journal = open(flash);
+    Result<Outbox> outbox = Outbox::open(journal);
+    EXPECT_TRUE(outbox->state().empty());
+    ASSERT_TRUE(outbox->store(kRun, 1, 1, update_of(1), {}, state).ok());
+  }
+  journal::Journal journal = open(flash);
+  Result<Outbox> outbox = Outbox::open(journal);
+  ASSERT_TRUE(outbox.ok());
+  EXPECT_EQ(std::vector<uint8_t>(outbox->state().begin(), outbox->state().end()), state);
+  std::vector<uint8_t> read(update_of(1).size());
+  ASSERT_TRUE(outbox->read(0, read).ok());
+  EXPECT_EQ(read, update_of(1));
+  // Settled without a new one, the old one stays.
+  ASSERT_TRUE(outbox->settle().ok());
+  EXPECT_EQ(std::vector<uint8_t>(outbox->state().begin(), outbox->state().end()), state);
+}
+
+TEST(Outbox, AnUpdateThatIsKeptIsAllResidual) {
+  FaultyStorage flash(64 * 1024);
+  {
+    journal::Journal journal = open(flash);
+    Result<Outbox> outbox = Outbox::open(journal);
+    ASSERT_TRUE(outbox->store(kRun, 3, 1, {}, residual_of(4)).ok());
+    EXPECT_FALSE(outbox->pending());
+  }
+  journal::Journal journal = open(flash);
+  Result<Outbox> outbox = Outbox::open(journal);
+  ASSERT_TRUE(outbox.ok());
+  EXPECT_FALSE(outbox->pending());
+  EXPECT_TRUE(outbox->has_trained(kRun, 3));
+  EXPECT_EQ(outbox->next_sequence(), 2U);
+  EXPECT_EQ(outbox->carried(kRun)->residual, residual_of(4));
+}
+
+// A device that was updated in the field: its journal holds the header of before the state.
+TEST(Outbox, ReadsTheFormatWithoutState) {
+  FaultyStorage flash(64 * 1024);
+  const std::vector<uint8_t> update = update_of(9);
+  {
+    journal::Journal journal = open(flash);
+    std::vector<uint8_t> record(48);
+    store_le<uint32_t>(&record[0], 1);
+    store_le<uint32_t>(&record[4], 1);
+    store_le<uint64_t>(&record[8], 9);
+    store_le<uint64_t>(&record[16], kRun);
+    store_le<uint32_t>(&record[24], 5);
+    store_le<uint64_t>(&record[32], update.size());
+    record.insert(record.end(), update.begin(), update.end());
+    const std::array<ByteView, 1> parts{ByteView(record)};
+    ASSERT_TRUE(journal.put(1, parts).ok());
+  }
+  journal::Journal journal = open(flash);
+  Result<Outbox> outbox = Outbox::open(journal);
+  ASSERT_TRUE(outbox.ok()) << outbox.failure().text();
+  ASSERT_TRUE(outbox->pending());
+  EXPECT_EQ(outbox->newest()->sequence, 9U);
+  EXPECT_TRUE(outbox->state().empty());
+  std::vector<uint8_t> read(update.size());
+  ASSERT_TRUE(outbox->read(0, read).ok());
+  EXPECT_EQ(read, update);
 }
 
 }  // namespace

@@ -60,17 +60,20 @@ struct SmallTask {
     return plan;
   }
 
-  TrainedUpdate train(const plan::RoundPlan& round_plan, Carried carried) const {
+  TrainedUpdate train(const plan::RoundPlan& round_plan, Carried carried, const rate::LinkLimits& limits = {}) const {
     TrainingTask task("d", *examples, 0);
     const Failure started = task.start(round_plan, round_plan.round, model, std::move(carried));
     EXPECT_TRUE(started.ok()) << started.text();
-    std::optional<TrainedUpdate> update;
-    while (task.active() && !update.has_value()) {
-      Result<std::optional<TrainedUpdate>> step = task.step();
+    if (!started.ok()) return {};
+    for (bool done = false; !done;) {
+      const Result<bool> step = task.step();
       EXPECT_TRUE(step.ok()) << step.failure().text();
-      if (step.ok()) update = std::move(step).value();
+      if (!step.ok()) return {};
+      done = *step;
     }
-    return update.has_value() ? std::move(*update) : TrainedUpdate{};
+    Result<TrainedUpdate> update = task.finish(limits);
+    EXPECT_TRUE(update.ok()) << update.failure().text();
+    return update.ok() ? std::move(update).value() : TrainedUpdate{};
   }
 
   // Decodes the update and adds it.

@@ -1,0 +1,100 @@
+#include "device/engine/upload_rate.h"
+
+#include <algorithm>
+
+namespace runnel::device {
+namespace {
+
+// UpdateOffer and the record and packet headers around it. What chunks add is in the goodput already, which counts
+// payload bytes alone.
+constexpr double kOfferBytes = 200.0;
+// Time set aside for the coordinator's disk and for a retransmission: this share of what is left, at least that much.
+constexpr double kReserveShare = 0.05;
+constexpr Duration kReserveMin = milliseconds(200);
+
+}  // namespace
+
+const char* upload_outcome_name(UploadOutcome outcome) {
+  switch (outcome) {
+    case UploadOutcome::kInTime:
+      return "in_time";
+    case UploadOutcome::kLate:
+      return "late";
+    case UploadOutcome::kRefused:
+      return "refused";
+    case UploadOutcome::kKept:
+      return "kept";
+  }
+  return "unknown";
+}
+
+bool UploadRate::restore(ByteView state) {
+  if (state.size() != kStateBytes) return false;
+  rate::GoodputEstimator goodput;
+  const Result<rate::RateHistory> history =
+      rate::RateHistory::restore(state.subspan(rate::GoodputEstimator::kStateBytes));
+  if (!history.ok() || !goodput.restore(state.first(rate::GoodputEstimator::kStateBytes)).ok()) return false;
+  goodput_ = goodput;
+  history_ = *history;
+  return true;
+}
+
+ByteView UploadRate::state() {
+  const MutableByteView bytes(state_);
+  goodput_.save(bytes.first(rate::GoodputEstimator::kStateBytes));
+  history_.save(bytes.subspan(rate::GoodputEstimator::kStateBytes));
+  return state_;
+}
+
+void UploadRate::handle_plan(Instant now, const plan::RoundPlan& plan) {
+  planned_at_ = training_began_ = now;
+  round_time_ = plan.time_left;
+  deadline_ = now + plan.time_left;
+}
+
+rate::LinkLimits UploadRate::limits(Instant now) const {
+  rate::LinkLimits limits;
+  limits.goodput = goodput_.estimate();
+  limits.bandwidth_mean = limits.goodput.mean;
+  limits.overhead_bytes = kOfferBytes;
+  if (deadline_ == kNever) return limits;
+  limits.time_left = std::max(Duration::zero(), deadline_ - now);
+  const auto share = Duration(static_cast<int64_t>(kReserveShare * static_cast<double>(limits.time_left.count())));
+  const Duration usable = limits.time_left - std::max(share, kReserveMin);
+  if (usable <= Duration::zero()) {
+    limits.bytes_max = 0.0;
+    return limits;
+  }
+  limits.bytes_max = goodput_.bytes_within(usable);
+  // Kimad: communication has what computing leaves of a round, half of it for each direction.
+  const Duration computing = now - training_began_;
+  limits.round_bytes = goodput_.bytes_within(std::max(Duration::zero(), round_time_ - computing) / 2);
+  return limits;
+}
+
+void UploadRate::handle_update(const plan::RoundPlan& plan, const rate::RateDecision& decision, uint64_t message_bytes,
+                               uint64_t payload_bytes, uint32_t coordinates, Instant now) {
+  const uint64_t overhead = message_bytes - std::min(message_bytes, payload_bytes);
+  history_.add(plan.run, plan.round, decision.norm, message_bytes, static_cast<double>(overhead));
+  open_ = RateReport{};
+  open_->round = plan.round;
+  open_->decision = decision;
+  open_->goodput = goodput_.estimate();
+  open_->time_left = deadline_ == kNever ? Duration::zero() : std::max(Duration::zero(), deadline_ - now);
+  open_->message_bytes = message_bytes;
+  open_->bits = coordinates == 0 || message_bytes == 0
+                    ? 0.0
+                    : 8.0 * static_cast<double>(payload_bytes) / static_cast<double>(coordinates);
+  open_deadline_ = deadline_;
+}
+
+std::optional<RateReport> UploadRate::handle_outcome(Instant now, UploadOutcome outcome, bool carried) {
+  if (!open_.has_value()) return std::nullopt;
+  RateReport report = *open_;
+  open_.reset();
+  report.outcome = outcome == UploadOutcome::kInTime && now > open_deadline_ ? UploadOutcome::kLate : outcome;
+  report.carried = carried;
+  return report;
+}
+
+}  // namespace runnel::device

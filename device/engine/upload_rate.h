@@ -1,0 +1,74 @@
+// What the device knows about its link and its spending, and how each update fared: the memory behind the rate
+// controller's decisions.
+//
+// Time: passed in. Threads: one at a time. Memory: fixed; state() is what survives a restart.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/time.h"
+#include "runtime/plan/round_plan.h"
+#include "runtime/rate/rate_controller.h"
+
+namespace runnel::device {
+
+// How an update fared.
+enum class UploadOutcome : uint8_t {
+  kInTime,   // durable at the coordinator before the round's deadline
+  kLate,     // the deadline had passed when its fate was known; see `carried`
+  kRefused,  // for another reason than the time
+  kKept,     // never sent: not even its coarsest form would have arrived in time
+};
+const char* upload_outcome_name(UploadOutcome outcome);
+
+// One line for every update that was made, once its fate is known.
+struct RateReport {
+  uint32_t round = 0;
+  rate::RateDecision decision;
+  rate::Goodput goodput;       // as known when it was decided
+  Duration time_left{};        // then
+  uint64_t message_bytes = 0;  // of the Update message; 0 if it was kept
+  double bits = 0.0;           // a coordinate, of the payload
+  UploadOutcome outcome = UploadOutcome::kInTime;
+  bool carried = false;  // what did not get there is in the next update
+};
+
+class UploadRate {
+ public:
+  static constexpr size_t kStateBytes = rate::GoodputEstimator::kStateBytes + rate::RateHistory::kStateBytes;
+
+  // Takes what state() gave before a restart; false, and knows nothing, if it is not that.
+  bool restore(ByteView state);
+  ByteView state();  // valid until the next call
+
+  rate::GoodputEstimator& goodput() { return goodput_; }
+  const rate::RateHistory& history() const { return history_; }
+
+  // A round to take part in: its deadline counts from now.
+  void handle_plan(Instant now, const plan::RoundPlan& plan);
+  void handle_training_started(Instant now) { training_began_ = now; }
+
+  // What the link grants to an update that is ready now.
+  rate::LinkLimits limits(Instant now) const;
+
+  // The update of that plan was made: `message_bytes` 0 if it stays here.
+  void handle_update(const plan::RoundPlan& plan, const rate::RateDecision& decision, uint64_t message_bytes,
+                     uint64_t payload_bytes, uint32_t coordinates, Instant now);
+  // And this is what became of it; nullopt if it was made before a restart.
+  std::optional<RateReport> handle_outcome(Instant now, UploadOutcome outcome, bool carried);
+
+ private:
+  rate::GoodputEstimator goodput_;
+  rate::RateHistory history_;
+  Instant deadline_ = kNever;  // of the plan at hand
+  Duration round_time_{};      // its length, as far as this device saw it
+  Instant planned_at_{};
+  Instant training_began_{};
+  std::optional<RateReport> open_;  // of the update whose fate is not known
+  Instant open_deadline_ = kNever;
+  std::array<uint8_t, kStateBytes> state_{};
+};
+
+}  // namespace runnel::device
