@@ -41,17 +41,40 @@ plan::CodecSpec coder_of(double bits, float step) {
   return spec;
 }
 
-// The power of two nearest to the step that the rate model finds for the bits.
-double step_of(const DownlinkSpec& downlink, std::span<const float> difference, double grid) {
-  double step = downlink.step;
-  if (step == 0.0) {
-    const double bytes = downlink.bits * static_cast<double>(difference.size()) / 8.0;
-    int exponent = 0;
-    const double mantissa =
-        std::frexp(double{codec::step_for_bytes(coder_of(downlink.bits, 0.0F), difference, 0, bytes)}, &exponent);
-    step = std::ldexp(1.0, mantissa * mantissa >= 0.5 ? exponent : exponent - 1);
+// The multiples of the step nearest to the differences, but for the dead zone. False if one is beyond the coder.
+bool quantize(std::span<const float> differences, double step, std::span<float> changes) {
+  bool fits = true;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    const double multiple = std::trunc(std::abs(double{differences[i]}) / step + kRounding);
+    fits = fits && multiple <= kMultipleMax;
+    changes[i] = multiple == 0.0 ? 0.0F : static_cast<float>(std::copysign(multiple * step, double{differences[i]}));
   }
-  return std::clamp(step, grid, std::max(grid, 1.0));
+  return fits;
+}
+
+// The power of two whose bytes come nearest to the aim, by ratio. That a step of which nothing would be sent is never
+// the nearest matters: what is left behind would grow, and the step with it.
+double step_of(const DownlinkSpec& downlink, std::span<const float> differences, double grid,
+               std::span<float> changes) {
+  const double coarsest = std::max(grid, 1.0);
+  if (downlink.step > 0.0F) return std::clamp(double{downlink.step}, grid, coarsest);
+  const double aim = std::max(1.0, downlink.bits * static_cast<double>(differences.size()) / 8.0);
+  const auto bytes_at = [&](double step) {
+    if (!quantize(differences, step, changes)) return 4.0 * static_cast<double>(differences.size());
+    return std::max(0.01, codec::predict_bytes(coder_of(1.0, static_cast<float>(step)), changes, 0));
+  };
+  const float guess = codec::step_for_bytes(coder_of(downlink.bits, 0.0F), differences, 0, aim);
+  double step = std::clamp(std::ldexp(1.0, std::ilogb(guess)), grid, coarsest);
+  double bytes = bytes_at(step);
+  // To the finest that keeps to the aim, and then perhaps one finer.
+  while (bytes > aim && step < coarsest) bytes = bytes_at(step *= 2.0);
+  while (bytes <= aim && step > grid) {
+    const double more = bytes_at(step / 2.0);
+    if (more > aim && more * bytes > aim * aim) break;
+    step /= 2.0;
+    bytes = more;
+  }
+  return step;
 }
 
 // What a device computes.
@@ -113,14 +136,12 @@ NextModel next_public_model(const DownlinkSpec& downlink, const ModelRecord& hel
   }
   // Adding nothing turns -0 into 0, on devices and here.
   if (!changed) return {add(held.parameters, changes), ModelDelta{version, 0.0F, {}}};
-  const double step = step_of(downlink, changes, grid);
+  const std::vector<float> differences = changes;
+  const double step = step_of(downlink, differences, grid, changes);
+  if (!quantize(differences, step, changes)) return {on_downlink_grid(exact), {}};
   const double limit = std::ldexp(grid, kMantissaBits);
   for (size_t i = 0; i < exact.size(); ++i) {
-    const double multiple = std::trunc(std::abs(double{changes[i]}) / step + kRounding);
-    const double change = multiple == 0.0 ? 0.0 : std::copysign(multiple * step, double{changes[i]});
-    const double sum = double{held.parameters[i]} + change;
-    if (multiple > kMultipleMax || !(std::abs(sum) < limit)) return {on_downlink_grid(exact), {}};
-    changes[i] = static_cast<float>(change);
+    if (!(std::abs(double{held.parameters[i]} + double{changes[i]}) < limit)) return {on_downlink_grid(exact), {}};
   }
   std::optional<ModelDelta> delta = encode(version, step, changes);
   if (!delta.has_value()) return {on_downlink_grid(exact), {}};
