@@ -3,11 +3,14 @@
 // Threads: one at a time.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "device/engine/device_engine.h"
 #include "device/training_task.h"
+#include "fleet/simulator/simulated_link.h"
 #include "fleet/simulator/simulated_storage.h"
 
 namespace runnel::fleet {
@@ -33,6 +36,10 @@ struct SimulatedDevice {
   const data::ExampleSource& examples;
   std::unique_ptr<DeviceProcess> process;  // null while the power is off
   uint64_t boot = 0;
+  std::optional<SimulatedLink> link;         // along a trace; none = the fault model's constant rate
+  std::array<uint64_t, 2> constant_bytes{};  // both ways, over a link without a trace
+  double slowness = 1.0;                     // factor on the time of a training
+  bool connecting = false;                   // a handshake is under way
   bool connected = false;
   bool link_broken = false;  // nothing gets through until it is repaired
   uint64_t connection = 0;   // counts connections: frames of an older one are lost

@@ -19,7 +19,10 @@ Error SimulatedStorage::write(uint64_t offset, ByteView bytes) {
 }
 
 Error SimulatedStorage::sync() {
-  durable_ = current_;
+  for (const Write& write : unsynced_) {
+    const auto first = current_.begin() + static_cast<int64_t>(write.offset);
+    std::copy_n(first, write.bytes.size(), durable_.begin() + static_cast<int64_t>(write.offset));
+  }
   unsynced_.clear();
   return Error::kOk;
 }

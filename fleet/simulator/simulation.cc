@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <queue>
+#include <set>
 
 #include "coordinator/engine/coordinator_engine.h"
 #include "fleet/simulator/memory_store.h"
@@ -19,6 +20,8 @@ using coordinator::CoordinatorEngine;
 using coordinator::SessionId;
 
 constexpr uint64_t kRun = 0x52554E;
+constexpr uint64_t kSpeedPart = 1;
+constexpr uint64_t kTracePart = 2;
 
 class World {
  public:
@@ -47,6 +50,10 @@ class World {
   void drain_device(SimulatedDevice& device);
   void carry_out(SimulatedDevice& device, const device::Action& action);
   void connect(SimulatedDevice& device);
+  void shake_hands(SimulatedDevice& device, uint64_t connection, std::span<const Flight> flights);
+  void give_up_connecting(SimulatedDevice& device);
+  bool needs_session(const SimulatedDevice& device) const;
+  void set_up(SimulatedDevice& device);
   void break_connection(SimulatedDevice& device, const char* why);
   void train(SimulatedDevice& device, const device::StartTraining& request);
   void check_acknowledged(SimulatedDevice& device);
@@ -59,7 +66,9 @@ class World {
 
   void send_up(SimulatedDevice& device, ByteView bytes);
   void send_down(SimulatedDevice& device, ByteView bytes);
-  Instant arrival(Instant& link_free, size_t bytes);
+  Instant arrival(SimulatedDevice& device, Way way, size_t bytes);
+  void follow_outages(SimulatedDevice& device);
+  void note_rounds();
 
   void plan_faults();
   void plan_fault(double per_minute, const std::function<void()>& fault);
@@ -94,6 +103,16 @@ World::World(const SimulationOptions& options) : options_(options), rng_(options
     std::string name("d");
     name += std::to_string(1000 + i);
     devices_.push_back(std::make_unique<SimulatedDevice>(std::move(name), options.flash_bytes, *options.examples[i]));
+    SimulatedDevice& device = *devices_.back();
+    // Streams of their own: what is drawn here changes nothing else.
+    Rng speed(derive_key(options.seed, kSpeedPart, i));
+    device.slowness = std::pow(options.speed_spread, 2.0 * speed.uniform() - 1.0);
+    if (options.links.empty()) continue;
+    const RateTrace& trace = *options.links.at(i);
+    Rng start(derive_key(options.seed, kTracePart, i));
+    const uint64_t begin =
+        options.links_begin_anywhere ? start.below(static_cast<uint64_t>(trace.length().count())) : 0;
+    device.link.emplace(trace, Duration(static_cast<int64_t>(begin)));
   }
 }
 
@@ -123,7 +142,8 @@ void World::crash_device(SimulatedDevice& device) {
   if (device.process == nullptr) return;
   ++report_.device_crashes;
   device.process.reset();
-  device.connected = false;
+  device.connected = device.connecting = false;
+  if (device.link) device.link->drop(now_);
   ++device.connection;
   ++device.training;
   device.flash.cut_power(rng_);
@@ -165,7 +185,8 @@ void World::carry_out(SimulatedDevice& device, const device::Action& action) {
   if (std::holds_alternative<device::Connect>(action)) {
     connect(device);
   } else if (std::holds_alternative<device::Disconnect>(action)) {
-    device.connected = false;
+    device.connected = device.connecting = false;
+    if (device.link) device.link->drop(now_);
     ++device.connection;
   } else if (const auto* frame = std::get_if<device::SendFrame>(&action)) {
     send_up(device, frame->bytes);
@@ -179,6 +200,11 @@ void World::carry_out(SimulatedDevice& device, const device::Action& action) {
 
 void World::connect(SimulatedDevice& device) {
   const uint64_t connection = ++device.connection;
+  if (device.link) {
+    device.connecting = true;
+    shake_hands(device, connection, connection_flights());
+    return;
+  }
   after(between(options_.faults.latency_min, options_.faults.latency_max) * 2, [this, &device, connection] {
     if (device.process == nullptr || device.connection != connection) return;
     if (device.link_broken || engine_ == nullptr) {
@@ -186,26 +212,67 @@ void World::connect(SimulatedDevice& device) {
       drain_device(device);
       return;
     }
-    device.connected = true;
-    device.up_free = device.down_free = now_;
-    // A session outlives its connections, but neither side's restart.
-    if (device.session_boot != device.boot || device.session_coordinator_boot != coordinator_boot_) {
-      device.session = rng_.next_u64();
-      device.session_boot = device.boot;
-      device.session_coordinator_boot = coordinator_boot_;
-      sessions_[device.session] = &device;
-      engine_->handle_session_opened(now_, device.session, device.name);
-    }
-    device.process->engine->handle_session_up(now_);
-    drain_device(device);
+    set_up(device);
   });
 }
 
+// A session outlives its connections, but neither side's restart.
+bool World::needs_session(const SimulatedDevice& device) const {
+  return device.session_boot != device.boot || device.session_coordinator_boot != coordinator_boot_;
+}
+
+void World::set_up(SimulatedDevice& device) {
+  device.connected = true;
+  device.up_free = device.down_free = now_;
+  if (needs_session(device)) {
+    device.session = rng_.next_u64();
+    device.session_boot = device.boot;
+    device.session_coordinator_boot = coordinator_boot_;
+    sessions_[device.session] = &device;
+    engine_->handle_session_opened(now_, device.session, device.name);
+  }
+  device.process->engine->handle_session_up(now_);
+  drain_device(device);
+}
+
+// The rest of the handshakes of a connection over a link with a trace.
+void World::shake_hands(SimulatedDevice& device, uint64_t connection, std::span<const Flight> flights) {
+  if (device.process == nullptr || device.connection != connection) return;
+  if (device.link->dark(now_) || device.link_broken || engine_ == nullptr) {
+    after(options_.faults.latency_min, [this, &device, connection] {
+      if (device.process != nullptr && device.connection == connection) give_up_connecting(device);
+    });
+    return;
+  }
+  const Instant next = device.link->send(flights.front().way, now_, flights.front().bytes);
+  at(next, [this, &device, connection, flights] {
+    if (flights.size() > 1) return shake_hands(device, connection, flights.subspan(1));
+    if (device.process == nullptr || device.connection != connection) return;
+    const bool had_session = flights.data() + flights.size() == session_flights().data() + session_flights().size();
+    if (engine_ != nullptr && !had_session && needs_session(device)) {
+      return shake_hands(device, connection, session_flights());
+    }
+    if (engine_ == nullptr) return give_up_connecting(device);
+    device.connecting = false;
+    set_up(device);
+  });
+}
+
+void World::give_up_connecting(SimulatedDevice& device) {
+  device.connecting = false;
+  ++device.connection;
+  device.link->drop(now_);
+  device.process->engine->handle_link_down(now_, "no connection");
+  drain_device(device);
+}
+
 void World::break_connection(SimulatedDevice& device, const char* why) {
+  if (device.connecting && device.process != nullptr) return give_up_connecting(device);
   if (!device.connected) return;
   device.connected = false;
   ++device.connection;
   ++report_.cuts;
+  if (device.link) device.link->drop(now_);
   if (device.process == nullptr) return;
   device.process->engine->handle_link_down(now_, why);
   drain_device(device);
@@ -213,22 +280,31 @@ void World::break_connection(SimulatedDevice& device, const char* why) {
 
 void World::train(SimulatedDevice& device, const device::StartTraining& request) {
   const uint64_t training = ++device.training;
-  if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model, request.carried);
+  if (const Failure bad =
+          device.process->task->start(request.plan, request.sequence, request.model, request.carried, request.history);
       !bad.ok()) {
     violation(device.name + " cannot train: " + bad.text());
     return;
   }
-  after(between(options_.faults.training_min, options_.faults.training_max), [this, &device, training] {
+  const double step_s = options_.training_seconds_per_step * device.slowness;
+  const Duration takes = step_s > 0.0
+                             ? Duration(static_cast<int64_t>(1e6 * step_s * device.process->task->steps_total()))
+                             : between(options_.faults.training_min, options_.faults.training_max);
+  after(takes, [this, &device, training] {
     if (device.process == nullptr || device.training != training) return;
     device::TrainingTask& task = *device.process->task;
-    std::optional<device::TrainedUpdate> update;
-    while (!update.has_value()) {
-      Result<std::optional<device::TrainedUpdate>> step = task.step();
+    for (bool done = false; !done;) {
+      const Result<bool> step = task.step();
       if (!step) {
         violation(device.name + " failed in training: " + step.failure().text());
         return;
       }
-      update = std::move(step).value();
+      done = *step;
+    }
+    Result<device::TrainedUpdate> update = task.finish(device.process->engine->link_limits(now_));
+    if (!update) {
+      violation(device.name + " failed in compressing: " + update.failure().text());
+      return;
     }
     device.process->engine->handle_training_done(now_, task.sequence(), std::move(*update));
     drain_device(device);
@@ -242,16 +318,11 @@ void World::boot_coordinator() {
   coordinator::CoordinatorOptions options;
   options.round = {kRun, options_.plan, layout_};
   options.model = options_.model;
-  options.chunk_bytes = 512;
-  options.window_bytes = 2048;
-  options.model_chunk_bytes = 1024;
-  std::unordered_map<std::string, uint64_t> last_accepted;
-  const auto ledger = store_.ledger();
-  for (const coordinator::LedgerEntry& entry : *ledger) {
-    last_accepted[entry.device] = std::max(last_accepted[entry.device], entry.sequence);
-  }
-  Result<coordinator::RoundEngine> rounds =
-      coordinator::RoundEngine::create(options.round, std::move(store_.load()).value(), std::move(last_accepted), now_);
+  options.chunk_bytes = options_.chunk_bytes;
+  options.window_bytes = options_.window_bytes;
+  options.model_chunk_bytes = options_.model_chunk_bytes;
+  Result<coordinator::RoundEngine> rounds = coordinator::RoundEngine::create(
+      options.round, std::move(store_.load()).value(), std::move(store_.ledger()).value(), now_);
   if (!rounds) {
     violation(std::string("the coordinator could not go on from its store: ") + rounds.failure().text());
     return;
@@ -319,6 +390,7 @@ void World::drain_coordinator() {
   const uint64_t version = engine_->rounds().model().version;
   if (version < newest_version_) violation("the model version went back from " + std::to_string(newest_version_));
   newest_version_ = std::max(newest_version_, version);
+  note_rounds();
   const Instant next = engine_->next_timeout();
   if (next == kNever) return;
   const uint64_t boot = coordinator_boot_;
@@ -331,7 +403,18 @@ void World::drain_coordinator() {
 
 // --- links ---
 
-Instant World::arrival(Instant& link_free, size_t bytes) {
+// Ends connections where the link's outages begin, for as long as they last.
+void World::follow_outages(SimulatedDevice& device) {
+  if (device.link->dark(now_)) break_connection(device, "no signal");
+  const Instant next = device.link->next_change(now_);
+  if (next != kNever) at(next, [this, &device] { follow_outages(device); });
+}
+
+Instant World::arrival(SimulatedDevice& device, Way way, size_t bytes) {
+  const uint64_t on_wire = wire_bytes(bytes, options_.overhead);
+  if (device.link) return device.link->send(way, now_, on_wire);
+  device.constant_bytes[static_cast<size_t>(way)] += on_wire;
+  Instant& link_free = way == Way::kUp ? device.up_free : device.down_free;
   const auto airtime =
       Duration(static_cast<int64_t>(1e6 * static_cast<double>(bytes) / options_.faults.bytes_per_second));
   link_free = std::max(link_free, now_) + airtime;
@@ -344,7 +427,7 @@ void World::send_up(SimulatedDevice& device, ByteView bytes) {
   report_.uplink_bytes += bytes.size();
   if (!device.connected) return;
   auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
-  at(arrival(device.up_free, bytes.size()),
+  at(arrival(device, Way::kUp, bytes.size()),
      [this, &device, frame, connection = device.connection, session = device.session] {
        if (engine_ == nullptr || !device.connected || device.connection != connection) return;
        engine_->handle_frame(now_, session, *frame);
@@ -355,11 +438,46 @@ void World::send_up(SimulatedDevice& device, ByteView bytes) {
 void World::send_down(SimulatedDevice& device, ByteView bytes) {
   report_.downlink_bytes += bytes.size();
   auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
-  at(arrival(device.down_free, bytes.size()), [this, &device, frame, connection = device.connection] {
+  at(arrival(device, Way::kDown, bytes.size()), [this, &device, frame, connection = device.connection] {
     if (device.process == nullptr || !device.connected || device.connection != connection) return;
     device.process->engine->handle_frame(now_, *frame);
     drain_device(device);
   });
+}
+
+// --- rounds ---
+
+// Puts down what closed since the last call; a coordinator that crashed while it closed a round says so when it is
+// back.
+void World::note_rounds() {
+  if (engine_ == nullptr || engine_->rounds().rounds_closed() == report_.history.size()) return;
+  const auto closed = store_.history();
+  const auto ledger = store_.ledger();
+  RUNNEL_ASSERT(closed->size() == report_.history.size() + 1);
+  const coordinator::RoundResult& result = closed->back().result;
+  SimulatedRound round;
+  round.round = result.round;
+  round.closed_at = now_ - Instant{};
+  round.mean_loss = result.mean_loss;
+  round.bits_per_coordinate = result.bits_per_coordinate;
+  std::set<std::string> counted;
+  for (auto entry = ledger->rbegin(); entry != ledger->rend() && entry->round == result.round; ++entry) {
+    counted.insert(entry->device);
+  }
+  round.counted = static_cast<uint32_t>(counted.size());
+  const std::vector<std::string>& selected = store_.newest_selected();
+  for (size_t i = 0; i < devices_.size(); ++i) {
+    const SimulatedDevice& device = *devices_[i];
+    if (std::find(selected.begin(), selected.end(), device.name) == selected.end()) {
+      ++round.absent;
+    } else if (!counted.contains(device.name)) {
+      round.missed.push_back(static_cast<uint32_t>(i));
+    }
+    round.uplink_bytes.push_back(device.link ? device.link->bytes_sent(Way::kUp) : device.constant_bytes[0]);
+    round.downlink_bytes.push_back(device.link ? device.link->bytes_sent(Way::kDown) : device.constant_bytes[1]);
+  }
+  report_.history.push_back(std::move(round));
+  if (options_.on_round) options_.on_round(report_.history.back(), engine_->rounds().model().parameters);
 }
 
 // --- faults ---
@@ -422,6 +540,9 @@ void World::heal() {
 SimulationReport World::run() {
   boot_coordinator();
   for (auto& device : devices_) boot_device(*device);
+  for (auto& device : devices_) {
+    if (device->link) follow_outages(*device);
+  }
   plan_faults();
   after(options_.faults_for, [this] { heal(); });
   const Instant end = now_ + options_.give_up_after;
@@ -446,7 +567,9 @@ SimulationReport World::run() {
   ReplayInputs inputs{kRun, options_.plan, options_.model, layout_, options_.examples, {}};
   for (const auto& device : devices_) inputs.names.push_back(device->name);
   // With error feedback an update also holds what refused ones lost, of which the ledger knows nothing.
-  if (options_.plan.codec.error_feedback) return std::move(report_);
+  // An update that also depends on earlier ones or on the link cannot be made again from the ledger alone.
+  if (options_.plan.codec.error_feedback || options_.plan.rate.deadline || !options_.check_model)
+    return std::move(report_);
   const Result<std::vector<float>> replayed = replay(inputs, *ledger, report_.rounds);
   if (!replayed) {
     violation(std::string("the accepted updates cannot be made again: ") + replayed.failure().text());

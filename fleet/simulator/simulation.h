@@ -3,8 +3,11 @@
 //
 // First faults, for as long as the options say: nothing acknowledged may be lost or counted twice, no model version may
 // go back. Then everything is healed, and the run must come to its end. What is broken is a sentence in the report. The
-// same options give the same report, bit for bit. Threads: one. Memory: what the engines hold, a small flash for each
-// device, and the frames under way.
+// same options give the same report, bit for bit.
+//
+// A device's link has a constant rate and latency, or follows a measured trace: then frames take as long as the trace
+// says, outages stall or cut, and a handshake is paid for at the first connection. Threads: one; several simulations
+// may run side by side. Memory: what the engines hold, a small flash for each device, and the frames under way.
 #pragma once
 
 #include <memory>
@@ -13,6 +16,8 @@
 
 #include "coordinator/config/fleet_plan.h"
 #include "fleet/simulator/fault_model.h"
+#include "fleet/simulator/simulated_link.h"
+#include "fleet/simulator/simulated_round.h"
 #include "runtime/data/example_source.h"
 #include "runtime/plan/model_spec.h"
 
@@ -27,6 +32,24 @@ struct SimulationOptions {
   Duration faults_for = seconds(600);           // virtual time; after it the world is healed
   Duration give_up_after = seconds(24 * 3600);  // virtual time in which a healed fleet must have finished
   size_t flash_bytes = 64 * 1024;               // of a device's outbox
+
+  // Empty, or one for each device, instead of the fault model's rate and latency; each begins at a place drawn from the
+  // seed, or at its beginning. They must outlive the simulation.
+  std::vector<const RateTrace*> links;
+  bool links_begin_anywhere = true;
+  FrameOverhead overhead;  // counted everywhere; takes time on links with a trace
+  // As the coordinator announces them.
+  uint32_t chunk_bytes = 512;
+  uint32_t window_bytes = 2048;
+  uint32_t model_chunk_bytes = 1024;
+
+  // How long an SGD step takes on an average device; 0 = trainings take training_min..training_max of the fault model.
+  // A device is faster or slower by a factor drawn once, at most speed_spread either way.
+  double training_seconds_per_step = 0.0;
+  double speed_spread = 2.0;
+
+  RoundObserver on_round;   // may be empty
+  bool check_model = true;  // trains every accepted update again at the end, and compares
 };
 
 struct SimulationReport {
@@ -43,6 +66,7 @@ struct SimulationReport {
   uint64_t hostile_frames = 0;
   uint64_t uplink_bytes = 0;  // of frames handed to the links
   uint64_t downlink_bytes = 0;
+  std::vector<SimulatedRound> history;  // one for each closed round
   std::vector<std::string> violations;  // empty: every promise was kept
 };
 
