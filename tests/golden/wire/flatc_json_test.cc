@@ -22,7 +22,7 @@ class FlatcJson : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  // The golden file as flatc prints it; `schema` is "frame", "update" or "model".
+  // The golden file as flatc prints it; `schema` is "frame", "update", "model" or "delta".
   Json read(const std::string& schema, const std::string& file) {
     const std::string command = std::string(RUNNEL_FLATC) + " --json --strict-json -o '" + folder_.string() + "' '" +
                                 RUNNEL_SCHEMAS "/" + schema + ".fbs' -- '" + RUNNEL_GOLDEN_FOLDER "/" + file + "'";
@@ -69,6 +69,9 @@ TEST_F(FlatcJson, Frames) {
   json = read("frame", "model_chunk.rnl");
   EXPECT_EQ(json["body"]["total_bytes"], 65000);
   EXPECT_EQ(json["body"]["payload"], Json({0xDE, 0xAD, 0xBE, 0xEF, 0x01}));
+
+  EXPECT_EQ(read("frame", "model_request_held.rnl")["body"]["held_version"], 3);
+  EXPECT_EQ(read("frame", "model_chunk_delta.rnl")["body"]["base_version"], 3);
 
   json = read("frame", "update_offer.rnl");
   EXPECT_EQ(json["body"]["checksum"], 0xE3069283U);
@@ -122,6 +125,15 @@ TEST_F(FlatcJson, Model) {
   EXPECT_EQ(json["spec"]["layers"][5]["units"], 2);
   ASSERT_EQ(json["parameters"].size(), 26U);
   EXPECT_EQ(json["parameters"][25], 1.0625);
+}
+
+TEST_F(FlatcJson, ModelDelta) {
+  const Json json = read("delta", "model_delta.rnld");
+  EXPECT_EQ(json["base_version"], 3);
+  EXPECT_EQ(json["model_version"], 5);
+  EXPECT_EQ(json["count"], 26);
+  EXPECT_EQ(json["step"], 0.015625);
+  EXPECT_EQ(json["payload"].size(), 16U);
 }
 
 }  // namespace

@@ -95,7 +95,9 @@ inline RoundPlan round_plan_dithered() {
 
 // A second frame of a kind that frames() has, from the day on which its table grew.
 inline std::vector<FrameSample> grown_frames() {
-  return {{"round_plan_dithered.rnl", round_plan_dithered()}};
+  return {{"round_plan_dithered.rnl", round_plan_dithered()},
+          {"model_request_held.rnl", ModelRequest{kRun, 5, 4096, 8192, 3}},
+          {"model_chunk_delta.rnl", ModelChunk{5, 2, 300, kModelPart, 3}}};
 }
 
 // A network with a layer of every kind: 1x6x6 -> conv 2x6x6 -> relu -> max pool 2x3x3 -> average pool 2x1x1 -> flatten
@@ -131,6 +133,25 @@ inline Model model(const std::vector<float>& parameters) {
   model.spec = spec();
   model.parameters = parameters;
   return model;
+}
+
+// The multiples -1, 0, 1, -1, 0, ... of 1/64.
+inline constexpr std::array<uint8_t, 16> kDeltaPayload = {0x00, 0x80, 0x00, 0x00, 0x30, 0x82, 0x01, 0x00,
+                                                          0xC8, 0x43, 0xB3, 0x80, 0x2B, 0x84, 0xFF, 0x94};
+
+// From an older version to the model above.
+inline ModelDelta delta() {
+  ModelDelta delta;
+  delta.run = kRun;
+  delta.base_version = 3;
+  delta.model_version = 5;
+  delta.checksum = 0x533D039CU;
+  delta.multiples.codec = plan::CodecId::kDeadzone;
+  delta.multiples.coder = plan::Coder::kModel;
+  delta.multiples.count = 26;
+  delta.multiples.scale = 0.015625F;
+  delta.multiples.payload = kDeltaPayload;
+  return delta;
 }
 
 // fp32 payloads: little-endian floats, so 1.0 is 00 00 80 3f.

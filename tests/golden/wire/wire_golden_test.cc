@@ -49,6 +49,13 @@ Bytes built_model() {
   return {bytes->begin(), bytes->end()};
 }
 
+Bytes built_delta() {
+  Bytes memory(1024);
+  const Result<ByteView> bytes = build_delta(samples::delta(), memory);
+  EXPECT_TRUE(bytes.ok());
+  return {bytes->begin(), bytes->end()};
+}
+
 struct File {
   std::string name;
   Bytes bytes;  // as built now
@@ -71,6 +78,7 @@ std::vector<File> all_files() {
   files.push_back({"update_qsgd.rnlu", built(samples::update_qsgd())});
   files.push_back({"update_run.rnlu", built(samples::update_run())});
   files.push_back({"model.rnlm", built_model()});
+  files.push_back({"model_delta.rnld", built_delta()});
   return files;
 }
 
@@ -134,6 +142,26 @@ TEST(WireGolden, TheModelDecodesToItsValues) {
   ASSERT_TRUE(bad.ok()) << bad.text();
   const std::vector<float> parameters = samples::parameters();
   EXPECT_EQ(describe(model), describe(samples::model(parameters)));
+}
+
+// Whatever decoders come: these multiples, to the bit, for the sum must be the coordinator's.
+TEST(WireGolden, TheModelDeltaDecodesToItsValues) {
+  const ExactBytes bytes(read_file("model_delta.rnld"));
+  ModelDelta delta;
+  const Failure bad = decode_delta(bytes.view(), delta);
+  ASSERT_TRUE(bad.ok()) << bad.text();
+  EXPECT_EQ(describe(delta), describe(samples::delta()));
+  std::vector<float> changes(delta.multiples.count);
+  ASSERT_TRUE(codec::decode_tensor("delta", delta.multiples, changes).ok());
+  for (size_t k = 0; k < changes.size(); ++k) EXPECT_EQ(changes[k], (static_cast<float>(k % 3) - 1.0F) / 64.0F) << k;
+}
+
+// Who asks for what it holds nothing of, and who answers in full, say so by saying nothing.
+TEST(WireGolden, AnOlderModelTransferHasTheDefaultsOfTheFieldsAppendedSince) {
+  const ExactBytes request(read_file("model_request.rnl"));
+  const ExactBytes chunk(read_file("model_chunk.rnl"));
+  EXPECT_EQ(std::get<ModelRequest>(*decode_frame(request.view())).held_version, 0U);
+  EXPECT_EQ(std::get<ModelChunk>(*decode_frame(chunk.view())).base_version, 0U);
 }
 
 TEST(WireGolden, TheUpdatesFitTheModelAndDecodeToCoordinates) {

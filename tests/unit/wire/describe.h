@@ -66,12 +66,14 @@ class Describer {
     number("model_version", m.model_version);
     number("offset", m.offset);
     number("bytes", m.bytes);
+    number("held_version", m.held_version);
   }
   void operator()(const ModelChunk& m) {
     number("model_version", m.model_version);
     number("offset", m.offset);
     number("total_bytes", m.total_bytes);
     bytes("payload", m.payload);
+    number("base_version", m.base_version);
   }
   void operator()(const UpdateOffer& m) {
     number("run", m.run);
@@ -125,6 +127,15 @@ class Describer {
       number("seed", tensor.seed);
     }
   }
+  void operator()(const ModelDelta& m) {
+    number("run", m.run);
+    number("base_version", m.base_version);
+    number("model_version", m.model_version);
+    number("checksum", m.checksum);
+    number("count", m.multiples.count);
+    real("step", m.multiples.scale);
+    bytes("payload", m.multiples.payload);
+  }
   void operator()(const Model& m) {
     number("run", m.run);
     number("model_version", m.model_version);
@@ -172,6 +183,11 @@ inline std::string describe(const Update& update) {
   return describer.text();
 }
 
+inline std::string describe(const ModelDelta& delta) {
+  Describer describer;
+  describer(delta);
+  return describer.text();
+}
 inline std::string describe(const Model& model) {
   Describer describer;
   describer(model);

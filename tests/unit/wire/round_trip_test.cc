@@ -112,15 +112,16 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   expect_round_trip(message);
 }
 
-RC_GTEST_PROP(RoundTrip, ModelRequest, (uint64_t run, uint64_t version, uint64_t offset, uint32_t bytes)) {
-  expect_round_trip(ModelRequest{run, version, offset, bytes});
+RC_GTEST_PROP(RoundTrip, ModelRequest,
+              (uint64_t run, uint64_t version, uint64_t offset, uint32_t bytes, uint64_t held)) {
+  expect_round_trip(ModelRequest{run, version, offset, bytes, held});
 }
 
-RC_GTEST_PROP(RoundTrip, ModelChunk, (uint64_t version)) {
+RC_GTEST_PROP(RoundTrip, ModelChunk, (uint64_t version, uint64_t base)) {
   const std::vector<uint8_t> payload = any_payload();
   const uint64_t total = *rc::gen::inRange<uint64_t>(payload.size(), kBlobBytesMax + 1);
   const uint64_t offset = *rc::gen::inRange<uint64_t>(0, total - payload.size() + 1);
-  expect_round_trip(ModelChunk{version, offset, total, payload});
+  expect_round_trip(ModelChunk{version, offset, total, payload, base});
 }
 
 RC_GTEST_PROP(RoundTrip, UpdateOffer, (uint64_t run, uint64_t sequence, uint32_t round, uint32_t checksum)) {
