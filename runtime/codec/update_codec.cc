@@ -271,6 +271,41 @@ Result<size_t> encode_update(const plan::CodecSpec& spec, const plan::ModelLayou
   return used_bytes;
 }
 
+size_t encoded_layers_bytes_max(const plan::CodecSpec& spec, const plan::ModelLayout& layout) {
+  uint64_t bytes = 0;
+  for (const plan::TensorInfo& info : layout.tensors) bytes += encoded_bytes_max(spec, info.count);
+  return saturated(bytes);
+}
+
+Result<size_t> encode_update_layers(const plan::CodecSpec& spec, std::span<const float> steps,
+                                    const plan::ModelLayout& layout, std::span<const float> update, uint64_t seed,
+                                    MutableByteView out, EncodedTensors& tensors, std::span<float> scratch) {
+  tensors.clear();
+  if (!plan::has_step(spec.codec)) {
+    return fail(Error::kInvalidArgument, "%s has no step", plan::codec_name(spec.codec));
+  }
+  RUNNEL_TRY(check_layout(layout, update.size()));
+  if (steps.size() != layout.tensors.size()) {
+    return fail(Error::kShape, "%zu steps for %zu tensors", steps.size(), layout.tensors.size());
+  }
+  plan::CodecSpec with_step = spec;
+  size_t used_bytes = 0;
+  for (size_t k = 0; k < layout.tensors.size(); ++k) {
+    const plan::TensorInfo& info = layout.tensors[k];
+    with_step.step = steps[k];
+    Result<plan::EncodedTensor> tensor =
+        encode_tensor(with_step, info.name.view(), update.subspan(info.offset, info.count), derive_key(seed, k),
+                      out.subspan(used_bytes), scratch);
+    if (!tensor.ok()) {
+      tensors.clear();
+      return tensor.failure();
+    }
+    used_bytes += tensor->payload.size();
+    RUNNEL_ASSERT(tensors.push_back(*tensor));
+  }
+  return used_bytes;
+}
+
 Failure decode_update(const plan::ModelLayout& layout, std::span<const plan::EncodedTensor> tensors,
                       std::span<float> update) {
   RUNNEL_TRY(check_layout(layout, update.size()));

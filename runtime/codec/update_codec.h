@@ -55,6 +55,13 @@ Result<size_t> encode_update(const plan::CodecSpec& spec, const plan::ModelLayou
                              std::span<const float> update, uint64_t seed, MutableByteView out, EncodedTensors& tensors,
                              std::span<float> scratch = {});
 
+// The same with a step of its own for each tensor: tensor k with steps[k] and derive_key(seed, k). kInvalidArgument
+// unless the scheme has a step; kShape unless there are as many steps as tensors.
+size_t encoded_layers_bytes_max(const plan::CodecSpec& spec, const plan::ModelLayout& layout);
+Result<size_t> encode_update_layers(const plan::CodecSpec& spec, std::span<const float> steps,
+                                    const plan::ModelLayout& layout, std::span<const float> update, uint64_t seed,
+                                    MutableByteView out, EncodedTensors& tensors, std::span<float> scratch = {});
+
 // The way back. kShape names the tensor that differs from the layout, before anything is decoded; otherwise fails as
 // decode_tensor. After a failure the content of `update` is unspecified.
 Failure decode_update(const plan::ModelLayout& layout, std::span<const plan::EncodedTensor> tensors,

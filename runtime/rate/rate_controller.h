@@ -3,8 +3,12 @@
 //
 // The rule says how fine the update should be; the deadline may only make it coarser. A coarser one is found with the
 // codec's own rate model, so that the largest precision that fits is chosen. What does not fit at all is said so.
-// A pure function of its arguments: same update, same history, same limits, same decision. Memory: the caller's scratch
-// and output buffer. Threads: no state.
+//
+// A budget that is used up is not a deadline: the update is still made, at the coarsest step that a budget may choose
+// (32 times the update's root mean square, about 0.1 bit a coordinate with dither, next to none without), and the bytes
+// it takes are in the prediction, so that whoever asked for the budget sees by how much it is overdrawn. A pure
+// function of its arguments: same update, same history, same limits, same decision. Memory: the caller's scratch and
+// output buffer. Threads: no state.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +17,7 @@
 
 #include "runtime/base/bytes.h"
 #include "runtime/base/result.h"
+#include "runtime/base/static_vector.h"
 #include "runtime/base/time.h"
 #include "runtime/plan/model_spec.h"
 #include "runtime/plan/round_plan.h"
@@ -50,7 +55,9 @@ struct RateDecision {
   double levels = 0.0;             // s_t of the rule (||g|| / Delta for a scheme with a step)
   double predicted_bytes = 0.0;    // of the Update message
   double link_bytes = kUnlimited;  // of the Update message that would arrive before the deadline
-  double budget_bytes = 0.0;       // of kBudget and kKimad, for this round; else 0
+  double budget_bytes = 0.0;       // of kBudget and kKimad, for this round if all were alike; else 0
+  // One step a tensor, for codec::encode_update_layers; empty = encode_update with codec.step.
+  StaticVector<float, plan::kTensorsMax> steps;
   bool fits() const { return bound != RateBound::kCoarsest; }
 };
 

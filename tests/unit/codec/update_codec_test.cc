@@ -324,5 +324,34 @@ TEST(BitsPerCoordinate, CountsPayloadBits) {
   EXPECT_DOUBLE_EQ(bits_per_coordinate(both), (32.0 + qsgd.payload_bits() / 100000) / 2);
 }
 
+TEST_F(UpdateCodec, EachTensorMayHaveAStepOfItsOwn) {
+  const std::vector<float> steps = {0.1F, 1.0F, 0.5F, 0.02F};
+  ASSERT_EQ(layout_.tensors.size(), steps.size());
+  std::vector<float> decoded(update_.size());
+  for (const plan::CodecId codec : kStepped) {
+    const plan::CodecSpec spec = stepped_spec(codec);
+    std::vector<uint8_t> buffer(encoded_layers_bytes_max(spec, layout_));
+    const Result<size_t> bytes = encode_update_layers(spec, steps, layout_, update_, 7, buffer, tensors_);
+    ASSERT_TRUE(bytes.ok()) << bytes.failure().text();
+    ASSERT_EQ(tensors_.size(), steps.size());
+    size_t payload_bytes = 0;
+    for (const plan::EncodedTensor& tensor : tensors_) payload_bytes += tensor.payload.size();
+    EXPECT_EQ(*bytes, payload_bytes);
+    ASSERT_TRUE(decode_update(layout_, all_of(tensors_), decoded).ok());
+    for (size_t k = 0; k < steps.size(); ++k) {
+      const plan::TensorInfo& info = layout_.tensors[k];
+      EXPECT_EQ(tensors_[k].scale, steps[k]);
+      for (size_t i = info.offset; i < info.offset + info.count; ++i) {
+        ASSERT_NEAR(decoded[i], update_[i], 3.0F * steps[k]) << plan::codec_name(codec) << " " << k;
+      }
+    }
+    EXPECT_EQ(encode_update_layers(spec, std::span(steps).first(3), layout_, update_, 7, buffer, tensors_).error(),
+              Error::kShape);
+    EXPECT_TRUE(tensors_.empty());
+  }
+  EXPECT_EQ(encode_update_layers(spec_, steps, layout_, update_, 7, buffer_, tensors_).error(),
+            Error::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace runnel::codec
