@@ -4,6 +4,7 @@
 
 #include "coordinator/engine/aggregate.h"
 #include "coordinator/engine/cohort.h"
+#include "coordinator/engine/public_model.h"
 #include "device/training_task.h"
 #include "runtime/codec/update_codec.h"
 #include "runtime/train/initialize.h"
@@ -47,6 +48,9 @@ Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<
                                   uint32_t rounds) {
   std::vector<float> parameters(inputs.layout.parameter_count);
   train::initialize_parameters(inputs.layout, inputs.plan.seed, parameters);
+  const bool quantized = inputs.plan.downlink.quantized();
+  if (quantized) parameters = coordinator::on_downlink_grid(parameters);
+  std::vector<float> exact = parameters;
   coordinator::Aggregate sums(parameters.size());
   for (uint32_t round = 1; round <= rounds; ++round) {
     std::vector<uint8_t> memory(wire::model_bytes_max(inputs.model, parameters.size()));
@@ -59,7 +63,10 @@ Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<
       if (entry.round == round) RUNNEL_TRY(add_again(inputs, entry, model, version, sums));
     }
     if (sums.weight() == 0) return fail(Error::kCorrupt, "round %u closed without an update", round);
-    sums.apply(parameters);
+    sums.apply(exact);
+    parameters = quantized
+                     ? coordinator::next_public_model(inputs.plan.downlink, {version, parameters}, exact).parameters
+                     : exact;
   }
   return parameters;
 }

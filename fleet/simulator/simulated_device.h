@@ -19,20 +19,28 @@ namespace runnel::fleet {
 struct DeviceProcess {
   journal::Journal journal;
   std::unique_ptr<device::Outbox> outbox;
+  std::unique_ptr<device::ModelKeeper> keeper;  // null: no flash for a model
   std::unique_ptr<device::DeviceEngine> engine;
   std::unique_ptr<device::TrainingTask> task;
 
   // Starts up from what the flash holds. Fails when the journal does not recover: a broken promise.
   static Result<std::unique_ptr<DeviceProcess>> boot(const std::string& name, SimulatedStorage& flash,
-                                                     const data::ExampleSource& examples, uint64_t seed, Instant now);
+                                                     SimulatedStorage& model_flash, const data::ExampleSource& examples,
+                                                     uint64_t seed, Instant now);
 };
 
 struct SimulatedDevice {
-  SimulatedDevice(std::string device_name, size_t flash_bytes, const data::ExampleSource& source)
-      : name(std::move(device_name)), flash(flash_bytes), examples(source) {}
+  SimulatedDevice(std::string device_name, size_t flash_bytes, size_t model_flash_bytes,
+                  const data::ExampleSource& source)
+      : name(std::move(device_name)), flash(flash_bytes), model_flash(model_flash_bytes), examples(source) {}
+  void set_full(bool full) {
+    flash.set_full(full);
+    model_flash.set_full(full);
+  }
 
   std::string name;
   SimulatedStorage flash;
+  SimulatedStorage model_flash;
   const data::ExampleSource& examples;
   std::unique_ptr<DeviceProcess> process;  // null while the power is off
   uint64_t boot = 0;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "coordinator/engine/coordinator_engine.h"
+#include "fleet/simulator/held_models.h"
 #include "fleet/simulator/memory_store.h"
 #include "fleet/simulator/replay.h"
 #include "fleet/simulator/simulated_device.h"
@@ -69,6 +70,7 @@ class World {
   Instant arrival(SimulatedDevice& device, Way way, size_t bytes);
   void follow_outages(SimulatedDevice& device);
   void note_rounds();
+  void note_model_message(ByteView frame);
 
   void plan_faults();
   void plan_fault(double per_minute, const std::function<void()>& fault);
@@ -85,6 +87,7 @@ class World {
   std::vector<std::unique_ptr<SimulatedDevice>> devices_;
   std::map<SessionId, SimulatedDevice*> sessions_;
   MemoryStore store_;
+  HeldModels held_models_;
   std::unique_ptr<CoordinatorEngine> engine_;
   uint64_t coordinator_boot_ = 0;
   coordinator::StoreRequest* storing_ = nullptr;  // on its way to the disk
@@ -98,11 +101,18 @@ World::World(const SimulationOptions& options) : options_(options), rng_(options
   layout_ = *layout;
   coordinator::ModelRecord initial{1, std::vector<float>(layout_.parameter_count)};
   train::initialize_parameters(layout_, options.plan.seed, initial.parameters);
+  if (options.plan.downlink.quantized()) initial.parameters = coordinator::on_downlink_grid(initial.parameters);
+  held_models_.note(initial);
   RUNNEL_ASSERT(store_.create_run({kRun, "", ""}, initial).ok());
+  const size_t model_flash_bytes =
+      options.keep_models
+          ? 2 * (wire::model_bytes_max(options.model, layout_.parameter_count) + device::ModelKeeper::kHeaderBytes)
+          : 0;
   for (size_t i = 0; i < options.examples.size(); ++i) {
     std::string name("d");
     name += std::to_string(1000 + i);
-    devices_.push_back(std::make_unique<SimulatedDevice>(std::move(name), options.flash_bytes, *options.examples[i]));
+    devices_.push_back(std::make_unique<SimulatedDevice>(std::move(name), options.flash_bytes, model_flash_bytes,
+                                                         *options.examples[i]));
     SimulatedDevice& device = *devices_.back();
     // Streams of their own: what is drawn here changes nothing else.
     Rng speed(derive_key(options.seed, kSpeedPart, i));
@@ -125,7 +135,7 @@ void World::violation(std::string sentence) {
 void World::boot_device(SimulatedDevice& device) {
   ++device.boot;
   Result<std::unique_ptr<DeviceProcess>> process =
-      DeviceProcess::boot(device.name, device.flash, device.examples, rng_.next_u64(), now_);
+      DeviceProcess::boot(device.name, device.flash, device.model_flash, device.examples, rng_.next_u64(), now_);
   if (!process) {
     violation(device.name + " could not start from its flash: " + process.failure().text());
     return;
@@ -147,6 +157,7 @@ void World::crash_device(SimulatedDevice& device) {
   ++device.connection;
   ++device.training;
   device.flash.cut_power(rng_);
+  device.model_flash.cut_power(rng_);
   after(between(options_.faults.down_min, options_.faults.down_max), [this, &device] { boot_device(device); });
 }
 
@@ -280,6 +291,8 @@ void World::break_connection(SimulatedDevice& device, const char* why) {
 
 void World::train(SimulatedDevice& device, const device::StartTraining& request) {
   const uint64_t training = ++device.training;
+  if (const auto wrong = held_models_.check(request.plan.model_version, request.model); wrong.has_value())
+    violation(device.name + " trains on another model: " + *wrong);
   if (const Failure bad =
           device.process->task->start(request.plan, request.sequence, request.model, request.carried, request.history);
       !bad.ok()) {
@@ -351,7 +364,10 @@ Failure World::carry_out(coordinator::StoreRequest& request) {
   }
   if (auto* accepted = std::get_if<coordinator::AcceptUpdates>(&request))
     return store_.accept_updates(accepted->updates);
-  return store_.close_round(std::get<coordinator::CloseRound>(request).result);
+  const coordinator::RoundResult& result = std::get<coordinator::CloseRound>(request).result;
+  RUNNEL_TRY(store_.close_round(result));
+  held_models_.note(result.model);
+  return Error::kOk;
 }
 
 void World::begin_store() {
@@ -438,11 +454,21 @@ void World::send_up(SimulatedDevice& device, ByteView bytes) {
 void World::send_down(SimulatedDevice& device, ByteView bytes) {
   report_.downlink_bytes += bytes.size();
   auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
+  note_model_message(*frame);
   at(arrival(device, Way::kDown, bytes.size()), [this, &device, frame, connection = device.connection] {
     if (device.process == nullptr || !device.connected || device.connection != connection) return;
     device.process->engine->handle_frame(now_, *frame);
     drain_device(device);
   });
+}
+
+void World::note_model_message(ByteView frame) {
+  const Result<wire::Message> message = wire::decode_frame(frame);
+  RUNNEL_ASSERT(message.ok());
+  const auto* chunk = std::get_if<wire::ModelChunk>(&*message);
+  if (chunk == nullptr || chunk->offset != 0) return;
+  ++(chunk->base_version == 0 ? report_.models_sent : report_.deltas_sent);
+  if (chunk->base_version != 0 && chunk->model_version > chunk->base_version + 1) ++report_.composed_deltas_sent;
 }
 
 // --- rounds ---
@@ -505,8 +531,8 @@ void World::plan_faults() {
     plan_fault(faults.device_crashes_per_minute, [this, &device] { crash_device(device); });
     plan_fault(faults.disk_full_per_minute, [this, &device] {
       ++report_.disks_filled;
-      device.flash.set_full(true);
-      after(between(options_.faults.down_min, options_.faults.down_max), [&device] { device.flash.set_full(false); });
+      device.set_full(true);
+      after(between(options_.faults.down_min, options_.faults.down_max), [&device] { device.set_full(false); });
     });
     plan_fault(faults.hostile_frames_per_minute, [this, &device] {
       if (engine_ == nullptr || !device.connected) return;
@@ -533,7 +559,7 @@ void World::heal() {
   store_.set_full(false);
   for (auto& device : devices_) {
     device->link_broken = false;
-    device->flash.set_full(false);
+    device->set_full(false);
   }
 }
 

@@ -32,6 +32,7 @@ struct SimulationOptions {
   Duration faults_for = seconds(600);           // virtual time; after it the world is healed
   Duration give_up_after = seconds(24 * 3600);  // virtual time in which a healed fleet must have finished
   size_t flash_bytes = 64 * 1024;               // of a device's outbox
+  bool keep_models = true;                      // devices keep the model over a restart, in flash of their own
 
   // Empty, or one for each device, instead of the fault model's rate and latency; each begins at a place drawn from the
   // seed, or at its beginning. They must outlive the simulation.
@@ -66,6 +67,9 @@ struct SimulationReport {
   uint64_t hostile_frames = 0;
   uint64_t uplink_bytes = 0;  // of frames handed to the links
   uint64_t downlink_bytes = 0;
+  uint64_t models_sent = 0;             // first chunks of a model in full
+  uint64_t deltas_sent = 0;             // first chunks of a delta
+  uint64_t composed_deltas_sent = 0;    // of those, over more than one round
   std::vector<SimulatedRound> history;  // one for each closed round
   std::vector<std::string> violations;  // empty: every promise was kept
 };
