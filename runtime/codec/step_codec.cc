@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "runtime/codec/model_coder.h"
 #include "runtime/codec/step_kernels.h"
@@ -17,7 +18,8 @@ constexpr float kIndexMax = 32000.0F;  // |value / step|: beyond, the tensor is 
 constexpr float kStepMax = 1e30F;
 constexpr double kFactorMax = 16.0;  // a chunk of which next to nothing is left would be made up of noise
 constexpr size_t kTrials = 4;        // samples on which the shape of the model is chosen
-constexpr size_t kTrialCoordinates = 4096;
+constexpr size_t kTrialCoordinates = 1024;
+constexpr size_t kGuessTrials = 8;  // samples on which a step is guessed
 
 using ChunkNumbers = std::array<uint16_t, kStepChunk>;
 using ChunkIndices = std::array<int16_t, kStepChunk>;
@@ -162,21 +164,26 @@ uint8_t choose_rounding(std::span<const float> values, float step) {
   return static_cast<uint8_t>(128.0 - 41.0 * tails * coarseness);
 }
 
+// The same from `trials` evenly spaced samples, scaled to all the values.
+double sampled_cost_bits(std::span<const float> values, const Quantizer& quantizer, ModelTables& tables,
+                         size_t trials) {
+  const size_t sampled = trials * kTrialCoordinates;
+  if (values.size() <= sampled) return static_cast<double>(cost_bits(values, quantizer, tables));
+  uint64_t cost = 0;
+  for (size_t t = 0; t < trials; ++t) {
+    const size_t first = (values.size() - kTrialCoordinates) / (trials - 1) * t;
+    cost += cost_bits(values.subspan(first, kTrialCoordinates), quantizer, tables);
+  }
+  return static_cast<double>(cost) * static_cast<double>(values.size()) / static_cast<double>(sampled);
+}
+
 // The shape whose model codes a sample of the values shortest.
 void choose_shape(Head& head, std::span<const float> values, float step, uint64_t seed) {
   const Quantizer quantizer(head, step, seed);
-  uint64_t least = UINT64_MAX;
+  double least = std::numeric_limits<double>::infinity();
   for (unsigned shape = 0; shape < kShapes; ++shape) {
     ModelTables tables(shape, head.cells());
-    uint64_t cost = 0;
-    if (values.size() <= kTrials * kTrialCoordinates) {
-      cost = cost_bits(values, quantizer, tables);
-    } else {
-      for (size_t t = 0; t < kTrials; ++t) {
-        const size_t first = (values.size() - kTrialCoordinates) / (kTrials - 1) * t;
-        cost += cost_bits(values.subspan(first, kTrialCoordinates), quantizer, tables);
-      }
-    }
+    const double cost = sampled_cost_bits(values, quantizer, tables, kTrials);
     // From narrow to wide: past the best it only gets longer.
     if (cost > least) break;
     least = cost;
@@ -417,9 +424,9 @@ float guess_step(const plan::CodecSpec& spec, std::span<const float> values, uin
   double low = 0.0;
   double high = 0.0;
   step = valid(step);
-  for (int i = 0; i < 24 && (low == 0.0 || high == 0.0 || high > low * 1.03); ++i) {
+  for (int i = 0; i < 24 && (low == 0.0 || high == 0.0 || high > low * 1.015); ++i) {
     const Quantizer quantizer(head, static_cast<float>(step), seed);
-    const bool fits = fixed + static_cast<double>(cost_bits(values, quantizer, tables)) / 8.0 <= bytes_max;
+    const bool fits = fixed + sampled_cost_bits(values, quantizer, tables, kGuessTrials) / 8.0 <= bytes_max;
     (fits ? high : low) = step;
     const double next = low == 0.0 ? step / 2.0 : high == 0.0 ? step * 2.0 : std::sqrt(low * high);
     if (valid(next) != next) break;
