@@ -44,6 +44,10 @@ void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {
       .add_option("--outbox", options.outbox_bytes,
                   "Size of the outbox file, at least twice an update (default 16M, sparse)")
       ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--keep-model", options.keep_model,
+                  "yes or no: keep the model over restarts, so that only what changed is fetched (default yes)")
+      ->option_text("yes|no");
   command.add_option("--events", options.events_path, "Write happenings as JSON lines to this file");
   command.add_option("--dump-frames", options.dump_folder, "Write every plaintext frame to this folder");
   auto* plaintext = command.add_flag("--insecure-plaintext", options.insecure_plaintext,

@@ -15,13 +15,13 @@ using host::LogLevel;
 
 DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples,
                              host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events,
-                             host::FrameDump& dump, Rng rng)
+                             host::FrameDump& dump, Rng rng, ModelKeeper* keeper)
     : settings_(settings),
       link_(link),
       channel_(channel),
       events_(events),
       dump_(dump),
-      engine_(settings.engine, outbox, rng, clock_.now()),
+      engine_(settings.engine, outbox, rng, clock_.now(), keeper),
       task_(std::string(settings.engine.name.view()), examples, settings.arena_bytes_max) {}
 
 Failure DeviceSession::run() {
@@ -145,7 +145,8 @@ void DeviceSession::carry_out(const Action& action, Instant now) {
 
 void DeviceSession::start_training(const StartTraining& request, Instant now) {
   if (dump_.enabled()) dump_.write("in", "Model", "rnlm", request.model);
-  if (const Failure bad = task_.start(request.plan, request.sequence, request.model, request.carried, request.history);
+  if (const Failure bad =
+          task_.start(request.plan, request.sequence, request.model, request.carried, request.history, request.retry);
       !bad.ok()) {
     engine_.handle_training_failed(now, bad);
     return;

@@ -29,7 +29,7 @@ class DeviceSession {
  public:
   DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples,
                 host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump,
-                Rng rng);
+                Rng rng, ModelKeeper* keeper = nullptr);
 
   // Runs until the coordinator says that the run is over (kOk), it refuses the device for good (kUntrusted, with its
   // words), or a signal asks to stop (kOk; stopped() is then true).

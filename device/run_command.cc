@@ -68,6 +68,27 @@ Result<data::Dataset> load_data(const RunOptions& options) {
   return host::load_training_part(*spec, options.part, options.parts, options.seed);
 }
 
+// The file is sparse: with the offsets at its two ends it takes what two models take.
+constexpr uint64_t kModelFileBytes = 2 * ((64ULL << 20) + ModelKeeper::kHeaderBytes);
+
+struct KeptModel {
+  std::unique_ptr<host::FileStorage> storage;
+  std::unique_ptr<ModelKeeper> keeper;
+};
+
+// Nothing in that file is worth refusing to start for, but a file that cannot be opened means that the folder is wrong.
+Result<KeptModel> open_kept_model(const RunOptions& options, const std::string& folder) {
+  KeptModel kept;
+  if (!options.keep_model) return kept;
+  host::FileStorageOptions storage_options;
+  storage_options.capacity_bytes = kModelFileBytes;
+  Result<std::unique_ptr<host::FileStorage>> storage = host::FileStorage::open(folder + "/model.kept", storage_options);
+  if (!storage) return storage.failure();
+  kept.storage = std::move(storage).value();
+  kept.keeper = std::make_unique<ModelKeeper>(*kept.storage);
+  return kept;
+}
+
 }  // namespace
 
 Failure run_device(const RunOptions& options) {
@@ -105,6 +126,9 @@ Failure run_device(const RunOptions& options) {
              static_cast<unsigned long long>(outbox->newest()->sequence), outbox->newest()->round);
   }
 
+  Result<KeptModel> kept = open_kept_model(options, folder);
+  if (!kept) return kept.failure();
+
   host::release_unused_memory();
   Result<data::Dataset> examples = load_data(options);
   if (!examples) return examples.failure();
@@ -136,7 +160,8 @@ Failure run_device(const RunOptions& options) {
   RUNNEL_ASSERT(settings.engine.name.assign(identity->name) && settings.engine.software.assign(kSoftware));
   settings.arena_bytes_max = options.ram_bytes_max;
   host::install_stop_signals();
-  DeviceSession session(settings, *outbox, *examples, **link, **channel, **events, *dump, Rng((*entropy)->next_u64()));
+  DeviceSession session(settings, *outbox, *examples, **link, **channel, **events, *dump, Rng((*entropy)->next_u64()),
+                        kept->keeper.get());
   log_line(LogLevel::kInfo, "connecting to %s", settings.endpoint.c_str());
   RUNNEL_TRY(session.run());
   if (session.stopped())

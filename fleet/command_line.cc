@@ -115,6 +115,10 @@ void add_codec(Options& options, CommandLine& line) {
                           ->check(CLI::Range(0.01, 16.0));
   options.add("--levels", config.levels, "positive levels")->check(CLI::Range(1, 32767))->excludes(bits);
   options.add("--bucket", config.bucket, "coordinates that share a norm")->check(CLI::Range(8, 1 << 20));
+  options
+      .add("--downlink-bits", config.downlink_bits,
+           "bits of one number of the model's changes on their way down; 0 = the full model every round")
+      ->check(CLI::Range(0.0, 16.0));
   options.add("--step", config.step, "absolute step; 0 = found from the bits")->check(kNotNegative);
   options.add("--keep-share", config.keep_share, "share of coordinates sent")->check(CLI::Range(0.0001, 1.0));
   options.add("--coder", config.coder, "auto, elias, fixed, rans, model or raw");

@@ -50,6 +50,7 @@ Arguments init_arguments(const RunConfig& config, const std::string& state_folde
                       std::to_string(config.seed),
                       "--codec",
                       config.codec};
+  add(result, "--downlink-bits", config.downlink_bits);
   if (config.codec != "fp32") {
     add(result, "--bits", config.bits);
     add(result, "--levels", config.levels);

@@ -59,7 +59,8 @@ struct RunConfig {
   std::optional<std::string> coder;
   bool rotate = false;
   bool error_feedback = false;
-  std::optional<std::string> rate;  // the rule of how fine an update is
+  std::optional<double> downlink_bits;  // a number of the model's changes; 0 = the full model every round
+  std::optional<std::string> rate;      // the rule of how fine an update is
   std::optional<double> error_share, horizon, resolution;
   std::optional<double> budget_bytes;  // whole
   std::optional<std::string> late;

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "coordinator/config/model_file.h"
+#include "coordinator/engine/public_model.h"
 #include "coordinator/store/sqlite_store.h"
 #include "runtime/host/entropy.h"
 #include "runtime/host/file_bytes.h"
@@ -121,6 +122,7 @@ Failure write_run(const StateFolder& folder, const FleetPlan& plan, const Chosen
   RUNNEL_TRY(host::write_file_atomically(folder.model(), bytes_of(model.toml), 0644));
   ModelRecord initial{1, std::vector<float>(model.layout.parameter_count)};
   train::initialize_parameters(model.layout, plan.seed, initial.parameters);
+  if (plan.downlink.quantized()) initial.parameters = on_downlink_grid(initial.parameters);
   Result<std::unique_ptr<SqliteStore>> store = SqliteStore::open(folder.database(), true);
   if (!store) return store.failure();
   uint64_t run = 0;
@@ -208,6 +210,11 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
   }
   override_with(given.step, plan.codec.step);
   override_with(given.keep, plan.codec.keep);
+  if (given.downlink_bits) {
+    plan.downlink.bits = *given.downlink_bits;
+    plan.downlink.step = 0.0F;
+    if (Failure bad = check(plan.downlink); !bad.ok()) return bad.prefix("--downlink-bits");
+  }
   plan.codec.rotate = plan.codec.rotate || given.rotate;
   plan.codec.error_feedback = plan.codec.error_feedback || given.error_feedback;
   override_with(given.levels, plan.codec.levels);
@@ -289,6 +296,10 @@ CLI::App* add_init_command(CLI::App& app, InitOptions& options) {
   bits->group("Compression");
   command->add_option("--levels", plan.levels, "Levels above zero, 1..32767")->excludes(bits)->group("Compression");
   command->add_option("--bucket", plan.bucket, "Numbers that share one norm")->group("Compression");
+  command
+      ->add_option("--downlink-bits", plan.downlink_bits,
+                   "Bits a number that the model's changes take on their way down; 0 = the full model every round")
+      ->group("Compression");
   command->add_option("--step", plan.step, "Absolute step; 0 = found from the bits")->group("Compression");
   command->add_option("--keep", plan.keep, "Share of the numbers that are sent")->group("Compression");
   command->add_option("--coder", plan.coder, "auto, elias, fixed, rans, model or raw")->group("Compression");

@@ -25,6 +25,7 @@ struct PlanOverrides {
   std::optional<std::string> coder;
   std::optional<uint32_t> levels, bucket;
   std::optional<double> bits;
+  std::optional<double> downlink_bits;
   std::optional<float> step, keep;
   bool rotate = false, error_feedback = false;
   std::optional<uint32_t> local_epochs, local_steps, batch_size;
