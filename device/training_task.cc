@@ -17,7 +17,7 @@ constexpr uint64_t kRoundingPart = 2;
 }  // namespace
 
 Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message, Carried carried,
-                            const rate::RateHistory& history) {
+                            const rate::RateHistory& history, bool retry) {
   stop();
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(model_message, model));
@@ -56,12 +56,14 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   layout_ = *layout;
   plan_ = plan;
   history_ = history;
+  retry_ = retry;
   sequence_ = sequence;
   return Error::kOk;
 }
 
 Result<bool> TrainingTask::step() {
   RUNNEL_ASSERT(active());
+  if (retry_) return true;
   const Result<train::Progress> progress = trainer_->step();
   if (!progress) {
     stop();
@@ -79,9 +81,14 @@ Result<TrainedUpdate> TrainingTask::finish(const rate::LinkLimits& limits) {
 
 Result<TrainedUpdate> TrainingTask::encode(const rate::LinkLimits& limits) {
   TrainedUpdate trained;
-  std::span<const float> values = trainer_->update();
-  mean_loss_ = trainer_->mean_loss();
-  if (!residual_.empty()) {
+  std::span<const float> values = residual_;
+  if (retry_) {
+    if (residual_.empty()) return fail(Error::kNotFound, "nothing is left of the update that was kept");
+  } else {
+    values = trainer_->update();
+    mean_loss_ = trainer_->mean_loss();
+  }
+  if (!retry_ && !residual_.empty()) {
     // Residual memory (Seide et al. 2014, Stich et al. 2018): send C(update + residual), keep what C lost.
     for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
     values = residual_;
@@ -95,7 +102,7 @@ Result<TrainedUpdate> TrainingTask::encode(const rate::LinkLimits& limits) {
   if (!decision) return decision.failure();
   trained.decision = *decision;
   trained.coordinates = layout_.parameter_count;
-  if (!decision->fits() && plan_.rate.late == plan::LatePolicy::kKeep) {
+  if (!decision->fits() && plan_.rate.late == plan::LatePolicy::kKeep && !limits.probe) {
     trained.residual.assign(values.begin(), values.end());
     residual_.clear();
     bits_per_coordinate_ = 0.0;
@@ -126,7 +133,11 @@ Failure TrainingTask::build_message(wire::Update& update, size_t payload_bytes, 
   update.sequence = sequence_;
   update.round = plan_.round;
   update.model_version = plan_.model_version;
-  update.sample_count = std::min(trainer_->sample_count(), wire::kSampleCountMax);
+  // An update that is tried again weighs as much as when it was trained.
+  const uint64_t trained_on = retry_ ? std::min<uint64_t>(examples_.example_count(),
+                                                          uint64_t{trainer_->steps_total()} * plan_.training.batch_size)
+                                     : trainer_->sample_count();
+  update.sample_count = static_cast<uint32_t>(std::min<uint64_t>(trained_on, wire::kSampleCountMax));
   update.mean_loss = mean_loss_;
   size_t first = 0;
   for (const plan::EncodedTensor& run : update.tensors) {

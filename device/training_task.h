@@ -26,10 +26,10 @@ class TrainingTask {
       : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
 
   // Begins. `model` is a Model message that decodes; it is copied from. What is carried is added to the update before
-  // it is compressed. Fails when the plan, the model, the data or the memory do not fit each other; nothing is then
-  // under way.
+  // it is compressed; with `retry` nothing is trained, and what is carried is all there is. Fails when the plan, the
+  // model, the data or the memory do not fit each other; nothing is then under way.
   Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model, Carried carried = {},
-                const rate::RateHistory& history = {});
+                const rate::RateHistory& history = {}, bool retry = false);
   void stop() { trainer_.reset(); }
   bool active() const { return trainer_.has_value(); }
 
@@ -61,6 +61,7 @@ class TrainingTask {
   plan::ModelLayout layout_;
   plan::RoundPlan plan_;
   rate::RateHistory history_;
+  bool retry_ = false;
   std::vector<float> residual_;  // what earlier updates left to do, in the layout of the parameters; empty = nothing
   uint64_t sequence_ = 0;
   float mean_loss_ = 0.0F;

@@ -295,6 +295,7 @@ void RoundEngine::extend(Instant now) {
                       std::to_string(extension_.size()) + " more devices");
   deadline_ = deadline_after(now);
   timers_.set(Timer::kDeadline, deadline_);
+  plans_changed_ = true;  // those who have the plan hear of the new deadline
   if (!extension_.empty()) in_flight_ = ExtendRound{round_.round, extension_};
 }
 

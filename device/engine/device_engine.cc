@@ -70,6 +70,7 @@ void DeviceEngine::handle_link_down(Instant now, const char* why) {
   if (finished_ || refused_) return;
   if (link_ == Link::kUp) failed_attempts_ = 0;
   rate_.goodput().handle_lost(now, upload_ == Upload::kStreaming || upload_ == Upload::kWaitAck);
+  rate_.handle_link_down();
   hello_sent_at_ = kNever;
   link_ = Link::kDown;
   hello_wanted_ = ping_wanted_ = connect_wanted_ = false;
@@ -178,8 +179,16 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
     return;
   }
   const plan::RoundPlan& plan = message.plan;
-  if (outbox_.has_trained(plan.run, plan.round)) return;  // its update is made already: uploaded, or on its way
-  if (plan_.has_value() && plan_->plan.run == plan.run && plan_->plan.round == plan.round) return;  // said again
+  if (plan_.has_value() && plan_->plan.run == plan.run && plan_->plan.round == plan.round) {
+    rate_.handle_deadline(now, plan);  // said again: it may have been extended
+    return;
+  }
+  const bool trained = outbox_.has_trained(plan.run, plan.round);
+  const bool kept = trained && outbox_.newest()->kept && outbox_.newest()->round == plan.round;
+  if (trained && !kept) {
+    if (outbox_.pending() && outbox_.newest()->round == plan.round) rate_.handle_deadline(now, plan);
+    return;  // its update is made already: uploaded, or on its way
+  }
   if (message.model_bytes > options_.model_bytes_max) {
     notice(Kind::kPlan, "round %u refused: its model of %llu bytes is above this device's limit of %llu", plan.round,
            static_cast<unsigned long long>(message.model_bytes),
@@ -191,6 +200,7 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
     stop_training();
   }
   plan_ = message;
+  retry_ = kept;
   rate_.handle_plan(now, plan);
   notice(Kind::kPlan, "round %u of %u: model version %llu, %s", plan.round, plan.rounds,
          static_cast<unsigned long long>(plan.model_version), plan::codec_name(plan.codec.codec));
@@ -385,8 +395,15 @@ void DeviceEngine::store_update(Instant now) {
   if (link_ == Link::kUp && !kept) expect_reply(now);
 }
 
+// Its time is over: what was on its way says how slow the link is.
+void DeviceEngine::give_up_upload(Instant now) {
+  if (upload_ != Upload::kStreaming) return;
+  rate_.handle_given_up(now, upload_sent_bytes_ - std::min(upload_sent_bytes_, upload_acked_bytes_));
+}
+
 // Its fate is known. One that is refused for good belongs into the next update if the plan said so.
 void DeviceEngine::settle_update(Instant now, Fate fate) {
+  if (fate == Fate::kLate) give_up_upload(now);
   upload_ = Upload::kIdle;
   upload_resumes_ = false;
   upload_high_bytes_ = 0;
@@ -443,11 +460,11 @@ std::optional<Action> DeviceEngine::poll_action(Instant now) {
 
 StartTraining DeviceEngine::training_request(Instant now) {
   rate_.handle_training_started(now);
-  StartTraining request{plan_->plan, training_sequence_, model_.held(), {}, rate_.history()};
+  StartTraining request{plan_->plan, training_sequence_, model_.held(), {}, retry_, rate_.history()};
   if (outbox_.pending() && outbox_.newest()->carries) {
     // Its round is over, for a new one is planned: it would be refused. Its content goes into the next update instead,
     // and so it must not be offered any more.
-    rate_.goodput().handle_lost(now, false);
+    give_up_upload(now);
     upload_ = Upload::kIdle;
     upload_resumes_ = false;
     upload_high_bytes_ = 0;

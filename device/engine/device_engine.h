@@ -62,6 +62,7 @@ struct StartTraining {
   uint64_t sequence = 0;  // of the update to come
   ByteView model;         // a Model message that decodes; valid until StopTraining or the training is handled
   Carried carried;        // what the update has to make up for
+  bool retry = false;     // the round was trained already, and its update kept: only compress what is carried
   rate::RateHistory history;
 };
 // What training gives.
@@ -145,6 +146,7 @@ class DeviceEngine {
   void begin_plan(Instant now);
   void store_update(Instant now);
   enum class Fate : uint8_t { kTaken, kLate, kRefused };
+  void give_up_upload(Instant now);
   void settle_update(Instant now, Fate fate);
   bool carries(const plan::RoundPlan& plan) const { return plan.codec.error_feedback || plan.rate.deadline; }
   StartTraining training_request(Instant now);
@@ -190,6 +192,7 @@ class DeviceEngine {
   ModelTransfer model_;
   Training training_ = Training::kIdle;
   uint64_t training_sequence_ = 0;
+  bool retry_ = false;                           // of an update that was kept
   std::optional<TrainedUpdate> unsaved_update_;  // trained, but the disk has not taken it yet
   UploadRate rate_;
   Instant hello_sent_at_ = kNever;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint32_t kRecordKey = 1;
 constexpr uint32_t kResidualKey = 1;  // plus the slot: 2 or 3
-constexpr uint32_t kSettled = 0, kPending = 1, kGivenBack = 2;
+constexpr uint32_t kSettled = 0, kPending = 1, kGivenBack = 2, kKept = 3;
 constexpr uint32_t kFormat = 2;
 constexpr uint32_t kFormatWithoutState = 1;  // 48 bytes of header
 constexpr size_t kHeaderBytesMin = 48;
@@ -22,7 +22,10 @@ using Header = std::array<uint8_t, kHeaderBytes>;
 Header encode(const OutboxEntry& entry, size_t state_bytes) {
   Header header{};
   store_le<uint32_t>(&header[0], kFormat);
-  store_le<uint32_t>(&header[4], entry.pending ? kPending : entry.given_back ? kGivenBack : kSettled);
+  store_le<uint32_t>(&header[4], entry.pending      ? kPending
+                                 : entry.given_back ? kGivenBack
+                                 : entry.kept       ? kKept
+                                                    : kSettled);
   store_le<uint64_t>(&header[8], entry.sequence);
   store_le<uint64_t>(&header[16], entry.run);
   store_le<uint32_t>(&header[24], entry.round);
@@ -60,6 +63,7 @@ Result<Outbox> Outbox::open(journal::Journal& journal) {
   OutboxEntry entry;
   entry.pending = load_le<uint32_t>(&header[4]) == kPending;
   entry.given_back = load_le<uint32_t>(&header[4]) == kGivenBack;
+  entry.kept = load_le<uint32_t>(&header[4]) == kKept;
   entry.sequence = load_le<uint64_t>(&header[8]);
   entry.run = load_le<uint64_t>(&header[16]);
   entry.round = load_le<uint32_t>(&header[24]);
@@ -96,6 +100,7 @@ Failure Outbox::store(uint64_t run, uint32_t round, uint64_t sequence, ByteView 
   RUNNEL_ASSERT(sequence >= next_sequence());
   OutboxEntry entry{sequence, run, round, crc32c(update), update.size(), !update.empty()};
   entry.carries = carries || !residual.empty();
+  entry.kept = update.empty();
   const uint32_t old_slot = newest_.has_value() ? newest_->residual_slot : 0;
   if (!residual.empty()) {
     entry.residual_slot = old_slot == 1 ? 2 : 1;

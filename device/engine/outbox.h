@@ -33,6 +33,7 @@ struct OutboxEntry {
   bool given_back = false;      // refused, and kept to be added to the next update
   uint32_t residual_slot = 0;   // 1 or 2; 0 = no residual
   uint32_t residual_count = 0;  // coordinates
+  bool kept = false;            // never sent: all of it is in the residual
   bool carries = false;         // if it is refused, it belongs into the next one
 };
 

@@ -37,7 +37,8 @@ struct RateReport {
 
 class UploadRate {
  public:
-  static constexpr size_t kStateBytes = rate::GoodputEstimator::kStateBytes + rate::RateHistory::kStateBytes;
+  static constexpr size_t kStateBytes =
+      rate::GoodputEstimator::kStateBytes + rate::RateHistory::kStateBytes + sizeof(double);
 
   // Takes what state() gave before a restart; false, and knows nothing, if it is not that.
   bool restore(ByteView state);
@@ -48,7 +49,15 @@ class UploadRate {
 
   // A round to take part in: its deadline counts from now.
   void handle_plan(Instant now, const plan::RoundPlan& plan);
+  // The same round again, with a deadline that may be another.
+  void handle_deadline(Instant now, const plan::RoundPlan& plan);
   void handle_training_started(Instant now) { training_began_ = now; }
+
+  // An upload was stopped with so many bytes sent and not acknowledged: until they are through, they are in the way of
+  // the next one.
+  void handle_given_up(Instant now, uint64_t bytes);
+  // With the connection goes what was in its queue.
+  void handle_link_down() { backlog_bytes_ = 0.0; }
 
   // What the link grants to an update that is ready now.
   rate::LinkLimits limits(Instant now) const;
@@ -60,11 +69,16 @@ class UploadRate {
   std::optional<RateReport> handle_outcome(Instant now, UploadOutcome outcome, bool carried);
 
  private:
+  Instant deadline_of(Instant now, const plan::RoundPlan& plan) const;
+
   rate::GoodputEstimator goodput_;
   rate::RateHistory history_;
-  Instant deadline_ = kNever;  // of the plan at hand
-  Duration round_time_{};      // its length, as far as this device saw it
-  Instant planned_at_{};
+  Instant deadline_ = kNever;    // of the plan at hand
+  double bandwidth_mean_ = 0.0;  // of the estimates that earlier updates were decided with, bytes a second; 0 = none
+  double backlog_bytes_ = 0.0;   // given up at backlog_at_
+  Instant backlog_at_{};
+  uint32_t kept_in_row_ = 0;  // updates that were not sent, since one was
+  Duration round_time_{};     // its length, as far as this device saw it
   Instant training_began_{};
   std::optional<RateReport> open_;  // of the update whose fate is not known
   Instant open_deadline_ = kNever;

@@ -293,8 +293,8 @@ void World::train(SimulatedDevice& device, const device::StartTraining& request)
   const uint64_t training = ++device.training;
   if (const auto wrong = held_models_.check(request.plan.model_version, request.model); wrong.has_value())
     violation(device.name + " trains on another model: " + *wrong);
-  if (const Failure bad =
-          device.process->task->start(request.plan, request.sequence, request.model, request.carried, request.history);
+  if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model, request.carried,
+                                                      request.history, request.retry);
       !bad.ok()) {
     violation(device.name + " cannot train: " + bad.text());
     return;

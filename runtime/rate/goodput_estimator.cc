@@ -58,6 +58,17 @@ void GoodputEstimator::handle_lost(Instant now, bool pending) {
   busy_ = pending;
 }
 
+void GoodputEstimator::handle_given_up(Instant now, uint64_t bytes) {
+  if (busy_) count_busy_time(now);
+  busy_ = false;
+  open_.bytes = std::min(kOpenBytesMax, open_.bytes + std::min(bytes, kOpenBytesMax) / 2);
+  if (open_.busy_us >= kOpenTimeMinUs && open_.bytes > 0) {
+    close_stretch();
+  } else {
+    open_ = Stretch{};
+  }
+}
+
 void GoodputEstimator::handle_round_trip(Duration took) {
   round_trips_us_[round_trip_next_] = saturated(static_cast<uint64_t>(std::max<int64_t>(0, took.count())));
   round_trip_next_ = (round_trip_next_ + 1) % kRoundTripsMax;

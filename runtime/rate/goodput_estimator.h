@@ -46,6 +46,9 @@ class GoodputEstimator {
   // The link broke: the busy time so far counts; what follows counts again only when bytes go out. `pending` = bytes
   // are still to be sent, so that the outage itself counts as slow time until the next acknowledgement.
   void handle_lost(Instant now, bool pending);
+  // An upload's time was over before so many of its bytes, sent, were acknowledged: the link carried fewer than all of
+  // them. Half of them are taken to have arrived. Ends busy time; one that was too short to tell is forgotten.
+  void handle_given_up(Instant now, uint64_t bytes);
   // The answer to a frame of a few bytes took this long.
   void handle_round_trip(Duration took);
 

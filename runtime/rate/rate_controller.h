@@ -35,6 +35,7 @@ struct LinkLimits {
   Goodput goodput;
   Duration time_left{};
   double bandwidth_mean = 0.0;  // of earlier rounds, bytes a second; 0 = unknown
+  bool probe = false;           // send even what does not fit, to learn what the link carries by now
   double overhead_bytes = 0.0;  // of frames and records around the Update message
 };
 
