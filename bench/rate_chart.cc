@@ -17,8 +17,9 @@ constexpr double kLeft = 56.0;
 constexpr double kRight = 178.0;  // the legend stands there
 constexpr double kTop = 14.0;
 constexpr double kBottom = 44.0;
+constexpr double kAccuracySpan = 0.4;  // below the best; how a run begins is of no interest
 
-// Twelve colours that most eyes tell apart; after them the dashes change.
+// Twelve colours that most eyes tell apart. Rivals are dashed, our own thick.
 constexpr std::array<const char*, 12> kColours = {"#6b7280", "#0072b2", "#56b4e9", "#17a2a2", "#8c564b", "#b5a900",
                                                   "#e69f00", "#cc79a7", "#7f3fbf", "#d55e00", "#e0244c", "#009e73"};
 
@@ -33,6 +34,7 @@ constexpr std::array<const char*, 12> kColours = {"#6b7280", "#0072b2", "#56b4e9
 
 struct Curve {
   std::string name;
+  SettingKind kind = SettingKind::kFixed;
   std::vector<RatePoint> points;
 };
 
@@ -40,12 +42,16 @@ double x_value(const RatePoint& point, CurveAxis axis) {
   return axis == CurveAxis::kUplinkBytes ? point.uplink_bytes : point.seconds;
 }
 
+bool drawn(const RatePoint& point, CurveAxis axis, double y_low) {
+  return x_value(point, axis) > 0.0 && point.accuracy >= y_low;
+}
+
 std::string x_text(double value, CurveAxis axis) {
   return axis == CurveAxis::kUplinkBytes ? fleet::format_bytes(static_cast<uint64_t>(value))
                                          : fleet::format_duration(value);
 }
 
-// The lowest and highest value of anything drawn, in whole thirds of a decade along x.
+// The lowest and highest value of anything drawn.
 struct Frame {
   double x_low = 1e300;
   double x_high = 0.0;
@@ -62,17 +68,22 @@ Frame frame_of(const std::vector<Curve>& curves, CurveAxis axis) {
   Frame frame;
   for (const Curve& curve : curves) {
     for (const RatePoint& point : curve.points) {
-      if (x_value(point, axis) <= 0.0) continue;
-      frame.x_low = std::min(frame.x_low, x_value(point, axis));
-      frame.x_high = std::max(frame.x_high, x_value(point, axis));
       frame.y_low = std::min(frame.y_low, point.accuracy);
       frame.y_high = std::max(frame.y_high, point.accuracy);
     }
   }
+  frame.y_high = std::ceil(frame.y_high * 20.0) / 20.0;
+  frame.y_low = std::max(std::floor(frame.y_low * 20.0) / 20.0, frame.y_high - kAccuracySpan);
+  frame.y_high = std::max(frame.y_high, frame.y_low + 0.05);
+  for (const Curve& curve : curves) {
+    for (const RatePoint& point : curve.points) {
+      if (!drawn(point, axis, frame.y_low)) continue;
+      frame.x_low = std::min(frame.x_low, x_value(point, axis));
+      frame.x_high = std::max(frame.x_high, x_value(point, axis));
+    }
+  }
   if (frame.x_high <= 0.0) frame.x_low = frame.x_high = 1.0;
   if (frame.x_high <= frame.x_low) frame.x_high = 10.0 * frame.x_low;
-  frame.y_low = std::floor(frame.y_low * 10.0) / 10.0;
-  frame.y_high = std::max(std::ceil(frame.y_high * 20.0) / 20.0, frame.y_low + 0.05);
   return frame;
 }
 
@@ -99,17 +110,19 @@ void append_axes(std::string& svg, const Frame& frame, CurveAxis axis) {
 
 void append_curve(std::string& svg, const Frame& frame, CurveAxis axis, const Curve& curve, size_t number) {
   const char* colour = kColours[number % kColours.size()];
-  const char* dash = number < kColours.size() ? "" : " stroke-dasharray='6 3'";
-  append(svg, "<path fill='none' stroke='%s'%s stroke-width='1.7' d='", colour, dash);
+  const char* dash = curve.kind == SettingKind::kRival ? " stroke-dasharray='6 3'" : "";
+  const double width = curve.kind == SettingKind::kOurs ? 3.0 : 1.4;
+  append(svg, "<path fill='none' stroke='%s'%s stroke-width='%.1f' d='", colour, dash, width);
   char command = 'M';
   for (const RatePoint& point : curve.points) {
-    if (x_value(point, axis) <= 0.0) continue;
+    if (!drawn(point, axis, frame.y_low)) continue;
     append(svg, "%c%.1f %.1f", command, frame.x(x_value(point, axis)), frame.y(point.accuracy));
     command = 'L';
   }
   svg += "'><title>" + fleet::escape_html(curve.name) + "</title></path>\n";
   const double y = kTop + 6.0 + 19.0 * static_cast<double>(number);
-  append(svg, "<path stroke='%s'%s stroke-width='2.4' d='M%.1f %.1fh22'/>", colour, dash, kWidth - kRight + 12.0, y);
+  append(svg, "<path stroke='%s'%s stroke-width='%.1f' d='M%.1f %.1fh22'/>", colour, dash, width,
+         kWidth - kRight + 12.0, y);
   append(svg, "<text x='%.1f' y='%.1f' class='label'>", kWidth - kRight + 40.0, y + 4.0);
   svg += fleet::escape_html(curve.name) + "</text>\n";
 }
@@ -121,7 +134,7 @@ std::string accuracy_chart(std::span<const RateRun> runs, CurveAxis axis) {
   for (const RateRun& run : runs) {
     const bool known =
         std::any_of(curves.begin(), curves.end(), [&run](const Curve& curve) { return curve.name == run.setting; });
-    if (!known) curves.push_back({run.setting, mean_curve(runs, run.setting)});
+    if (!known) curves.push_back({run.setting, run.kind, mean_curve(runs, run.setting)});
   }
   const Frame frame = frame_of(curves, axis);
   std::string svg;

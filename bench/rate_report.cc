@@ -142,7 +142,7 @@ std::string rate_html(const RateReport& report) {
   std::string html =
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>rate_bench: " + escape_html(report.task) +
       "</title><style>" + fleet::report_style() +
-      "table { font-size: 13px; } th, td { padding: 4px 9px; } thead th { text-align: right; }"
+      "table { font-size: 13px; } th, td { padding: 4px 9px; white-space: nowrap; } thead th { text-align: right; }"
       ".scroll { overflow-x: auto; } .best td, .best th { font-weight: 650; }"
       "</style></head><body><main><header><p class=\"brand\">runnel</p><h1>Bytes to the accuracy of fp32: " +
       escape_html(report.task) + "</h1><p>" + escape_html(report.description) + "</p><p>" +
