@@ -1,4 +1,4 @@
-// Which bits each version of the model has: the promise that all devices hold the same.
+// Which bits each version of the model has: the promise that all devices hold the same. And what brought it to them.
 //
 // Threads: one at a time.
 #pragma once
@@ -7,8 +7,12 @@
 #include <optional>
 #include <string>
 
+#include "coordinator/engine/public_model.h"
 #include "coordinator/store/store.h"
+#include "device/engine/model_keeper.h"
+#include "fleet/simulator/simulation.h"
 #include "runtime/base/crc32c.h"
+#include "runtime/train/initialize.h"
 #include "runtime/wire/frame.h"
 
 namespace runnel::fleet {
@@ -34,5 +38,27 @@ class HeldModels {
   }
   std::map<uint64_t, uint32_t> checksums_;
 };
+
+// Version 1, as the coordinator's init makes it.
+inline coordinator::ModelRecord first_model(const SimulationOptions& options, const plan::ModelLayout& layout) {
+  coordinator::ModelRecord initial{1, std::vector<float>(layout.parameter_count)};
+  train::initialize_parameters(layout, options.plan.seed, initial.parameters);
+  if (options.plan.downlink.quantized()) initial.parameters = coordinator::on_downlink_grid(initial.parameters);
+  return initial;
+}
+
+// What a device takes to keep a model.
+inline size_t flash_bytes_of(const SimulationOptions& options, const plan::ModelLayout& layout) {
+  return 2 * (wire::model_bytes_max(options.model, layout.parameter_count) + device::ModelKeeper::kHeaderBytes);
+}
+
+// Counts the frame if it begins a model or a delta.
+inline void count_model_message(ByteView frame, SimulationReport& report) {
+  const Result<wire::Message> message = wire::decode_frame(frame);
+  const auto* chunk = message.ok() ? std::get_if<wire::ModelChunk>(&*message) : nullptr;
+  if (chunk == nullptr || chunk->offset != 0) return;
+  ++(chunk->base_version == 0 ? report.models_sent : report.deltas_sent);
+  if (chunk->base_version != 0 && chunk->model_version > chunk->base_version + 1) ++report.composed_deltas_sent;
+}
 
 }  // namespace runnel::fleet

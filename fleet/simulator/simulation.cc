@@ -12,7 +12,6 @@
 #include "fleet/simulator/memory_store.h"
 #include "fleet/simulator/replay.h"
 #include "fleet/simulator/simulated_device.h"
-#include "runtime/train/initialize.h"
 
 namespace runnel::fleet {
 namespace {
@@ -70,7 +69,6 @@ class World {
   Instant arrival(SimulatedDevice& device, Way way, size_t bytes);
   void follow_outages(SimulatedDevice& device);
   void note_rounds();
-  void note_model_message(ByteView frame);
 
   void plan_faults();
   void plan_fault(double per_minute, const std::function<void()>& fault);
@@ -99,15 +97,10 @@ World::World(const SimulationOptions& options) : options_(options), rng_(options
   Result<plan::ModelLayout> layout = plan::make_layout(options.model);
   RUNNEL_ASSERT(layout.ok());
   layout_ = *layout;
-  coordinator::ModelRecord initial{1, std::vector<float>(layout_.parameter_count)};
-  train::initialize_parameters(layout_, options.plan.seed, initial.parameters);
-  if (options.plan.downlink.quantized()) initial.parameters = coordinator::on_downlink_grid(initial.parameters);
+  const coordinator::ModelRecord initial = first_model(options, layout_);
   held_models_.note(initial);
   RUNNEL_ASSERT(store_.create_run({kRun, "", ""}, initial).ok());
-  const size_t model_flash_bytes =
-      options.keep_models
-          ? 2 * (wire::model_bytes_max(options.model, layout_.parameter_count) + device::ModelKeeper::kHeaderBytes)
-          : 0;
+  const size_t model_flash_bytes = options.keep_models ? flash_bytes_of(options, layout_) : 0;
   for (size_t i = 0; i < options.examples.size(); ++i) {
     std::string name("d");
     name += std::to_string(1000 + i);
@@ -454,21 +447,12 @@ void World::send_up(SimulatedDevice& device, ByteView bytes) {
 void World::send_down(SimulatedDevice& device, ByteView bytes) {
   report_.downlink_bytes += bytes.size();
   auto frame = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());
-  note_model_message(*frame);
+  count_model_message(*frame, report_);
   at(arrival(device, Way::kDown, bytes.size()), [this, &device, frame, connection = device.connection] {
     if (device.process == nullptr || !device.connected || device.connection != connection) return;
     device.process->engine->handle_frame(now_, *frame);
     drain_device(device);
   });
-}
-
-void World::note_model_message(ByteView frame) {
-  const Result<wire::Message> message = wire::decode_frame(frame);
-  RUNNEL_ASSERT(message.ok());
-  const auto* chunk = std::get_if<wire::ModelChunk>(&*message);
-  if (chunk == nullptr || chunk->offset != 0) return;
-  ++(chunk->base_version == 0 ? report_.models_sent : report_.deltas_sent);
-  if (chunk->base_version != 0 && chunk->model_version > chunk->base_version + 1) ++report_.composed_deltas_sent;
 }
 
 // --- rounds ---

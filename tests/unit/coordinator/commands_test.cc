@@ -13,6 +13,7 @@
 #include "coordinator/commands/init_command.h"
 #include "coordinator/commands/revoke_command.h"
 #include "coordinator/commands/status_command.h"
+#include "coordinator/engine/public_model.h"
 #include "coordinator/store/sqlite_store.h"
 #include "runtime/host/device_bundle.h"
 #include "runtime/host/monotonic_clock.h"
@@ -104,7 +105,7 @@ TEST_F(CommandsTest, InitMakesEverythingThatRunNeeds) {
   EXPECT_EQ(snapshot->run.plan_toml, inputs->plan_toml);
   EXPECT_EQ(snapshot->run.model_toml, inputs->model_toml);
   EXPECT_EQ(snapshot->model.version, 1U);
-  EXPECT_EQ(snapshot->model.parameters, initial_parameters(inputs->layout, 11));
+  EXPECT_EQ(snapshot->model.parameters, on_downlink_grid(initial_parameters(inputs->layout, 11)));
 }
 
 TEST_F(CommandsTest, InitTouchesNothingThatIsThere) {

@@ -95,6 +95,27 @@ coder = "model"
   EXPECT_EQ(fleet_plan_toml(*again), fleet_plan_toml(*plan));
 }
 
+TEST(FleetPlanTest, ReadsTheDownlink) {
+  EXPECT_EQ(parse_fleet_plan("")->downlink.bits, 1.0);
+  EXPECT_TRUE(parse_fleet_plan("")->downlink.quantized());
+  EXPECT_FALSE(parse_fleet_plan("[downlink]\nbits = 0")->downlink.quantized());
+  const Result<FleetPlan> plan = parse_fleet_plan("[downlink]\nbits = 0.5\nstep = 0.00390625\ndeltas = 5\n");
+  ASSERT_TRUE(plan.ok()) << plan.failure().text();
+  EXPECT_EQ(plan->downlink.bits, 0.5);
+  EXPECT_EQ(plan->downlink.step, 0x1p-8F);
+  EXPECT_EQ(plan->downlink.deltas, 5U);
+  const Result<FleetPlan> again = parse_fleet_plan(fleet_plan_toml(*plan));
+  ASSERT_TRUE(again.ok()) << again.failure().text();
+  EXPECT_EQ(fleet_plan_toml(*again), fleet_plan_toml(*plan));
+  for (const char* bad : {"bits = 0.001", "bits = 17", "bits = -1", "bits = nan", "step = 0.3", "step = 2",
+                          "step = -0.5", "step = 1e-9", "deltas = 0", "deltas = 1001", "delta = 3"}) {
+    const Result<FleetPlan> refused = parse_fleet_plan(std::string("[downlink]\n") + bad);
+    ASSERT_FALSE(refused.ok()) << bad;
+    const std::string key = std::string(bad).substr(0, std::string(bad).find(' '));
+    EXPECT_THAT(refused.failure().text(), HasSubstr(key)) << bad;
+  }
+}
+
 TEST(FleetPlanTest, ReadsTheRateRule) {
   const Result<FleetPlan> plan = parse_fleet_plan(R"(rounds = 50
 [training]

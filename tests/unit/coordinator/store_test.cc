@@ -156,6 +156,32 @@ TEST_F(StoreTest, ReopensIntoTheMiddleOfARound) {
   EXPECT_EQ(loaded.accepted[1].sequence, 0xFFFFFFFFFFFFFFFFULL);
 }
 
+TEST_F(StoreTest, KeepsWhatTheDownlinkGoesOnFrom) {
+  const auto close = [&](uint32_t round, uint64_t oldest_delta, bool exact) {
+    ASSERT_OK(store_->open_round({round, round, {"a"}, 5}));
+    RoundResult closed = result(round, round + 1);
+    if (exact) closed.exact = {0.1F, 0.2F, static_cast<float>(round)};
+    closed.delta = {round + 1, 0x1p-9F, {static_cast<uint8_t>(round), 0, 1}};
+    closed.oldest_delta = oldest_delta;
+    ASSERT_OK(store_->close_round(closed));
+  };
+  close(1, 0, true);
+  close(2, 0, true);
+  close(3, 3, true);
+  reopen();
+  Snapshot loaded = snapshot();
+  EXPECT_EQ(loaded.exact, (std::vector<float>{0.1F, 0.2F, 3.0F}));
+  ASSERT_EQ(loaded.deltas.size(), 2U);
+  EXPECT_EQ(loaded.deltas[0].version, 3U);
+  EXPECT_EQ(loaded.deltas[1].version, 4U);
+  EXPECT_EQ(loaded.deltas[1].step, 0x1p-9F);
+  EXPECT_EQ(loaded.deltas[1].blob, (std::vector<uint8_t>{3, 0, 1}));
+  close(4, UINT64_MAX, false);
+  loaded = snapshot();
+  EXPECT_THAT(loaded.exact, IsEmpty());
+  EXPECT_THAT(loaded.deltas, IsEmpty());
+}
+
 TEST_F(StoreTest, ClosesARoundWithItsModelAndFigures) {
   run_rounds(1, 1);
   reopen();
