@@ -76,9 +76,9 @@ void say(const RateRun& run, size_t done, size_t all) {
   for (const RatePoint& point : run.points) missed += point.missed;
   std::fprintf(stderr,
                "%3zu/%zu  %-16s seed %llu  %zu rounds  %6.2f %%  up %9.0f B  down %9.0f B  %7.0f s  %4u missed  "
-               "(%.1f s)%s%s\n",
+               "(%.1f s of CPU)%s%s\n",
                done, all, run.setting.c_str(), static_cast<unsigned long long>(run.seed), run.points.size(),
-               100.0 * last.accuracy, last.uplink_bytes, last.downlink_bytes, last.seconds, missed, run.wall_seconds,
+               100.0 * last.accuracy, last.uplink_bytes, last.downlink_bytes, last.seconds, missed, run.cpu_seconds,
                run.failure.empty() ? "" : "  FAILED: ", run.failure.c_str());
 }
 

@@ -97,9 +97,8 @@ Json json_of(const RateRun& run) {
                       {"missed", point.missed},
                       {"absent", point.absent}});
   }
-  return {
-      {"setting", run.setting},           {"seed", run.seed},           {"cuts", run.cuts}, {"failure", run.failure},
-      {"wall_seconds", run.wall_seconds}, {"points", std::move(points)}};
+  return {{"setting", run.setting},         {"seed", run.seed},           {"cuts", run.cuts}, {"failure", run.failure},
+          {"cpu_seconds", run.cpu_seconds}, {"points", std::move(points)}};
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ std::string rate_markdown(const RateReport& report);
 // {"machine", "command", "task", "description", "targets": {seed: accuracy}, "best_qsgd", "best_rival",
 //  "summary": [{"setting", "kind", "runs", "reached", "rounds", "uplink_bytes", "total_bytes", "seconds", "missed",
 //  "missed_before", "final_accuracy", "bits_per_coordinate", "to_fp32", "to_best_qsgd", "to_best_rival"}],
-//  "runs": [{"setting", "seed", "cuts", "failure", "wall_seconds", "points": [{"round", "seconds", "uplink_bytes",
+//  "runs": [{"setting", "seed", "cuts", "failure", "cpu_seconds", "points": [{"round", "seconds", "uplink_bytes",
 //  "downlink_bytes", "accuracy", "mean_loss", "bits_per_coordinate", "counted", "missed", "absent"}]}]};
 // what nobody reached is null.
 std::string rate_json(const RateReport& report);

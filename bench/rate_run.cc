@@ -1,6 +1,6 @@
 #include "bench/rate_run.h"
 
-#include <chrono>
+#include <ctime>
 #include <numeric>
 #include <stdexcept>
 
@@ -44,6 +44,12 @@ class AccuracyOf {
   std::vector<uint8_t> block_;
   std::optional<train::Evaluator> evaluator_;
 };
+
+double thread_cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 double mean(const std::vector<uint64_t>& counts) {
   return std::accumulate(counts.begin(), counts.end(), 0.0) / static_cast<double>(counts.size());
@@ -94,9 +100,9 @@ RateRun run_setting(const RateSetting& setting, const RateTask& task, uint64_t s
   simulation.on_round = [&](const fleet::SimulatedRound& round, std::span<const float> model) {
     run.points.push_back(point_of(round, accuracy.measure(model)));
   };
-  const auto began = std::chrono::steady_clock::now();
+  const double began = thread_cpu_seconds();
   const fleet::SimulationReport report = fleet::simulate(simulation);
-  run.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  run.cpu_seconds = thread_cpu_seconds() - began;
   run.cuts = report.cuts;
   if (!report.violations.empty()) run.failure = report.violations.front();
   return run;

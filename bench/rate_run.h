@@ -32,7 +32,7 @@ struct RateRun {
   std::vector<RatePoint> points;  // by round
   uint64_t cuts = 0;              // connections that outages ended
   std::string failure;            // empty: the run came to its end
-  double wall_seconds = 0.0;
+  double cpu_seconds = 0.0;       // what making the run took
 };
 
 struct RunOptions {
