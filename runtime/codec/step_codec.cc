@@ -18,8 +18,9 @@ constexpr float kIndexMax = 32000.0F;  // |value / step|: beyond, the tensor is 
 constexpr float kStepMax = 1e30F;
 constexpr double kFactorMax = 16.0;  // a chunk of which next to nothing is left would be made up of noise
 constexpr size_t kTrials = 4;        // samples on which the shape of the model is chosen
-constexpr size_t kTrialCoordinates = 1024;
-constexpr size_t kGuessTrials = 8;  // samples on which a step is guessed
+constexpr size_t kTrialCoordinates = 4096;
+constexpr size_t kGuessCoordinates = 1024;  // of a sample on which a step is guessed
+constexpr size_t kGuessTrials = 8;          // samples on which a step is guessed
 
 using ChunkNumbers = std::array<uint16_t, kStepChunk>;
 using ChunkIndices = std::array<int16_t, kStepChunk>;
@@ -165,25 +166,25 @@ uint8_t choose_rounding(std::span<const float> values, float step) {
 }
 
 // The same from `trials` evenly spaced samples, scaled to all the values.
-double sampled_cost_bits(std::span<const float> values, const Quantizer& quantizer, ModelTables& tables,
-                         size_t trials) {
-  const size_t sampled = trials * kTrialCoordinates;
+double sampled_cost_bits(std::span<const float> values, const Quantizer& quantizer, ModelTables& tables, size_t trials,
+                         size_t coordinates) {
+  const size_t sampled = trials * coordinates;
   if (values.size() <= sampled) return static_cast<double>(cost_bits(values, quantizer, tables));
   uint64_t cost = 0;
   for (size_t t = 0; t < trials; ++t) {
-    const size_t first = (values.size() - kTrialCoordinates) / (trials - 1) * t;
-    cost += cost_bits(values.subspan(first, kTrialCoordinates), quantizer, tables);
+    const size_t first = (values.size() - coordinates) / (trials - 1) * t;
+    cost += cost_bits(values.subspan(first, coordinates), quantizer, tables);
   }
   return static_cast<double>(cost) * static_cast<double>(values.size()) / static_cast<double>(sampled);
 }
 
 // The shape whose model codes a sample of the values shortest.
-void choose_shape(Head& head, std::span<const float> values, float step, uint64_t seed) {
+void choose_shape(Head& head, std::span<const float> values, float step, uint64_t seed, size_t trial_coordinates) {
   const Quantizer quantizer(head, step, seed);
   double least = std::numeric_limits<double>::infinity();
   for (unsigned shape = 0; shape < kShapes; ++shape) {
     ModelTables tables(shape, head.cells());
-    const double cost = sampled_cost_bits(values, quantizer, tables, kTrials);
+    const double cost = sampled_cost_bits(values, quantizer, tables, kTrials, trial_coordinates);
     // From narrow to wide: past the best it only gets longer.
     if (cost > least) break;
     least = cost;
@@ -191,13 +192,14 @@ void choose_shape(Head& head, std::span<const float> values, float step, uint64_
   }
 }
 
-Head plan_head(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed) {
+Head plan_head(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed,
+               size_t trial_coordinates = kTrialCoordinates) {
   Head head;
   head.dithered = spec.codec == plan::CodecId::kDithered;
   head.rotated = spec.rotate;
   head.states = model_states_for(values.size());
   if (!head.dithered) head.rounding = choose_rounding(values, spec.step);
-  choose_shape(head, values, spec.step, seed);
+  choose_shape(head, values, spec.step, seed, trial_coordinates);
   return head;
 }
 
@@ -417,7 +419,7 @@ float guess_step(const plan::CodecSpec& spec, std::span<const float> values, uin
   const auto valid = [&](double at) { return std::clamp(at, finest, 1e28); };
   plan::CodecSpec at = spec;
   at.step = static_cast<float>(valid(step));
-  const Head head = plan_head(at, values, seed);
+  const Head head = plan_head(at, values, seed, kGuessCoordinates);
   ModelTables tables(head.shape, head.cells());
   const double fixed = static_cast<double>(head.bytes() + head.factors_bytes(values.size()) + 2 * head.states);
   // The rate falls by a bit an octave where it is high, and more slowly below: bracketed first, then halved.
@@ -426,7 +428,8 @@ float guess_step(const plan::CodecSpec& spec, std::span<const float> values, uin
   step = valid(step);
   for (int i = 0; i < 24 && (low == 0.0 || high == 0.0 || high > low * 1.015); ++i) {
     const Quantizer quantizer(head, static_cast<float>(step), seed);
-    const bool fits = fixed + sampled_cost_bits(values, quantizer, tables, kGuessTrials) / 8.0 <= bytes_max;
+    const bool fits =
+        fixed + sampled_cost_bits(values, quantizer, tables, kGuessTrials, kGuessCoordinates) / 8.0 <= bytes_max;
     (fits ? high : low) = step;
     const double next = low == 0.0 ? step / 2.0 : high == 0.0 ? step * 2.0 : std::sqrt(low * high);
     if (valid(next) != next) break;

@@ -63,6 +63,15 @@ TEST_F(FlatcJson, Frames) {
   EXPECT_EQ(json["body"]["error_feedback"], true);
   EXPECT_EQ(json["body"]["keep"], 0.75);
 
+  json = read("frame", "round_plan_rate.rnl");
+  EXPECT_EQ(json["body"]["schedule"], 2);
+  EXPECT_EQ(json["body"]["learning_rate_end"], 0.0625);
+  EXPECT_EQ(json["body"]["rate_mode"], 2);
+  EXPECT_EQ(json["body"]["contraction"], 0.875);
+  EXPECT_EQ(json["body"]["budget_bytes"], 98765);
+  EXPECT_EQ(json["body"]["deadline"], true);
+  EXPECT_EQ(json["body"]["late"], 1);
+
   json = read("frame", "model_request.rnl");
   EXPECT_EQ(json["body"]["offset"], 65536);
 

@@ -59,6 +59,7 @@ inline RoundPlan round_plan() {
   message.plan.training = {0.125F, 0.5F, 0.0078125F, 0.25F, 16, 2, 40};
   message.plan.codec = {plan::CodecId::kQsgd, 7, 128, 64};
   message.plan.codec.bits = 2.0F;  // what an absent field means
+  message.plan.rate.deadline = false;
   return message;
 }
 
@@ -93,9 +94,31 @@ inline RoundPlan round_plan_dithered() {
   return message;
 }
 
+// And since there are rules for how fine an update is.
+inline RoundPlan round_plan_rate() {
+  RoundPlan message = round_plan_dithered();
+  message.plan.training.schedule = plan::Schedule::kCosine;
+  message.plan.training.learning_rate_end = 0.0625F;
+  plan::RateSpec& rate = message.plan.rate;
+  rate.mode = plan::RateMode::kBudget;
+  rate.contraction = 0.875F;
+  rate.k = 24.0F;
+  rate.error_share = 0.25F;
+  rate.budget_bytes = 98765;
+  rate.resolution = 0.125F;
+  rate.weight_ratio = 1.5F;
+  rate.deadline = true;
+  rate.save_time = true;
+  rate.per_layer = true;
+  rate.late = plan::LatePolicy::kSend;
+  rate.step_ratio_max = 32.0F;
+  return message;
+}
+
 // A second frame of a kind that frames() has, from the day on which its table grew.
 inline std::vector<FrameSample> grown_frames() {
   return {{"round_plan_dithered.rnl", round_plan_dithered()},
+          {"round_plan_rate.rnl", round_plan_rate()},
           {"model_request_held.rnl", ModelRequest{kRun, 5, 4096, 8192, 3}},
           {"model_chunk_delta.rnl", ModelChunk{5, 2, 300, kModelPart, 3}}};
 }

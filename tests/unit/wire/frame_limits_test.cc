@@ -213,6 +213,11 @@ TEST(FrameLimits, ARoundPlanOfBeforeTheCodersHasTheirDefaults) {
   EXPECT_FALSE(codec.rotate);
   EXPECT_FALSE(codec.error_feedback);
   EXPECT_EQ(codec.keep, 1.0F);
+  const plan::RateSpec& rate = std::get<RoundPlan>(*message).plan.rate;
+  EXPECT_EQ(rate.mode, plan::RateMode::kFixed);
+  EXPECT_EQ(rate.contraction, 1.0F);
+  EXPECT_FALSE(rate.deadline);
+  EXPECT_EQ(std::get<RoundPlan>(*message).plan.training.schedule, plan::Schedule::kConstant);
 }
 
 ExactBytes model_chunk(uint64_t offset, uint64_t total, size_t bytes) {

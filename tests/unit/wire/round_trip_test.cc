@@ -109,6 +109,21 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   message.plan.codec.rotate = any<bool>();
   message.plan.codec.error_feedback = any<bool>();
   message.plan.codec.keep = any_real(1e-4F, 1.0F);
+  message.plan.training.schedule = static_cast<plan::Schedule>(*rc::gen::inRange<int>(0, plan::kScheduleCount));
+  message.plan.training.learning_rate_end = any_real(1e-9F, 100.0F);
+  plan::RateSpec& rate = message.plan.rate;
+  rate.mode = static_cast<plan::RateMode>(*rc::gen::inRange<int>(0, plan::kRateModeCount));
+  rate.contraction = any_real(0.01F, 1.0F);
+  rate.k = any<bool>() ? 0.0F : any_real(1e-6F, 1e6F);
+  rate.error_share = any_real(1e-6F, 0.999F);
+  rate.budget_bytes = *rc::gen::inRange<uint64_t>(1, (1ULL << 48) + 1);
+  rate.resolution = any_real(1e-12F, 1e6F);
+  rate.weight_ratio = any_real(1e-6F, 1e6F);
+  rate.deadline = any<bool>();
+  rate.save_time = any<bool>();
+  rate.per_layer = any<bool>();
+  rate.late = any<bool>() ? plan::LatePolicy::kKeep : plan::LatePolicy::kSend;
+  rate.step_ratio_max = any_real(1.0F, 1e9F);
   expect_round_trip(message);
 }
 
