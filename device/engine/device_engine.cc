@@ -253,6 +253,7 @@ void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
   if (link_ != Link::kUp || !outbox_.pending() || ack.sequence != outbox_.newest()->sequence) return;
   if (ack.state == wire::UpdateState::kDurable) {
     ++updates_acknowledged_;
+    last_sequence_there_ = std::max(last_sequence_there_, ack.sequence);
     const uint64_t total = outbox_.newest()->total_bytes;
     rate_.goodput().handle_acknowledged(now, total - std::min(total, upload_acked_bytes_), true);
     notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator",
@@ -462,15 +463,20 @@ StartTraining DeviceEngine::training_request(Instant now) {
   rate_.handle_training_started(now);
   StartTraining request{plan_->plan, training_sequence_, model_.held(), {}, retry_, rate_.history()};
   if (outbox_.pending() && outbox_.newest()->carries) {
-    // Its round is over, for a new one is planned: it would be refused. Its content goes into the next update instead,
-    // and so it must not be offered any more.
+    // Its round is over, for a new one is planned: unless it counted, it would be refused. Its content goes into the
+    // next update instead, and so it must not be offered any more.
     give_up_upload(now);
     upload_ = Upload::kIdle;
     upload_resumes_ = false;
     upload_high_bytes_ = 0;
-    report_ = rate_.handle_outcome(now, UploadOutcome::kLate, true);
-    if (const Failure bad = outbox_.give_back(rate_.state()); !bad.ok())
-      notice(Kind::kStorage, "the update of round %u is lost: %s", outbox_.newest()->round, bad.text());
+    if (outbox_.newest()->sequence <= last_sequence_there_) {
+      // It counted, and the disk would not take note of it: what the next update makes up for is its residual alone.
+      static_cast<void>(outbox_.settle(rate_.state()).ok());
+    } else {
+      report_ = rate_.handle_outcome(now, UploadOutcome::kLate, true);
+      if (const Failure bad = outbox_.give_back(rate_.state()); !bad.ok())
+        notice(Kind::kStorage, "the update of round %u is lost: %s", outbox_.newest()->round, bad.text());
+    }
   }
   Result<Carried> carried = outbox_.carried(plan_->plan.run);
   if (carried) {

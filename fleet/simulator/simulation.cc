@@ -284,6 +284,11 @@ void World::break_connection(SimulatedDevice& device, const char* why) {
 
 void World::train(SimulatedDevice& device, const device::StartTraining& request) {
   const uint64_t training = ++device.training;
+  wire::Update returned;
+  if (!request.carried.returned.empty() && wire::decode_update(request.carried.returned, returned).ok() &&
+      *store_.has_update(device.name, returned.sequence)) {
+    violation(device.name + " makes up for update " + std::to_string(returned.sequence) + ", which counted");
+  }
   if (const auto wrong = held_models_.check(request.plan.model_version, request.model); wrong.has_value())
     violation(device.name + " trains on another model: " + *wrong);
   if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model, request.carried,
