@@ -166,6 +166,7 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
     return;
   }
   session.device = claimed;
+  session.held_version = hello.held_run == options_.round.run ? hello.held_model_version : 0;
   session.protocol = std::min<uint16_t>(hello.protocol_max, wire::kProtocolMax);
   if (const auto other = session_by_device_.find(claimed); other != session_by_device_.end() && other->second != id) {
     // The device has started anew, or a second machine uses its name: the newest session is the device.
@@ -243,7 +244,13 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
     return;
   }
   set_activity(session, DeviceActivity::kUploading);
-  session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kReceiving, *received};
+  session.held_version = rounds_.model().version;  // it trained on it
+  uint64_t received_bytes = *received;
+  if (!offer.payload.empty()) {
+    const Result<uint64_t> added = uploads_.add(session.device, {offer.sequence, 0, offer.payload}, now);
+    if (added) received_bytes = *added;
+  }
+  session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kReceiving, received_bytes};
   make_ready(id, session);
   finish_upload(now, id, session);
 }
@@ -364,6 +371,15 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
 
 // --- frames out ---
 
+// Lines up the delta that brings the device to the newest version, if it is small; the version that it holds, or 0.
+uint64_t CoordinatorEngine::push_delta(Session& session) {
+  if (session.held_version == 0 || session.held_version == messages_.model_version()) return 0;
+  const ModelMessages::Message message = messages_.message_for(session.held_version, rounds_.model_deltas());
+  if (message.base_version != session.held_version || message.bytes.size() > options_.push_bytes_max) return 0;
+  session.model = {session.held_version, message.base_version, 0, message.bytes.size()};
+  return session.held_version;
+}
+
 std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Session& session) {
   if (session.refusal_due.has_value()) {
     const wire::Refusal refusal = *session.refusal_due;
@@ -382,6 +398,7 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
     welcome.window_bytes = options_.window_bytes;
     welcome.ping_after_ms = options_.ping_after_ms;
     welcome.last_sequence = rounds_.last_sequence(session.device);
+    welcome.offer_bytes_max = std::min(options_.offer_bytes_max, options_.chunk_bytes);
     return welcome;
   }
   if (session.ack_due.has_value()) {
@@ -398,7 +415,7 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
     session.plan_due = false;
     if (const auto plan = rounds_.plan_for(session.device, now); plan.has_value()) {
       set_activity(session, DeviceActivity::kTraining);
-      return wire::RoundPlan{*plan, messages_.full().bytes.size()};
+      return wire::RoundPlan{*plan, messages_.full().bytes.size(), push_delta(session)};
     }
   }
   if (session.model.next < session.model.end) {

@@ -32,6 +32,8 @@ struct CoordinatorOptions {
   uint32_t chunk_bytes = 4096;        // an update's chunk; smaller loses less with a link, larger has less overhead
   uint32_t window_bytes = 32 * 1024;  // update bytes a device may have under way
   uint32_t model_chunk_bytes = 8192;
+  uint32_t offer_bytes_max = 4096;      // an update up to this size may come within its offer; 0 = none
+  uint32_t push_bytes_max = 32 * 1024;  // a delta up to this size follows its plan without being asked for; 0 = none
   uint64_t delta_cache_bytes_max = 64ULL << 20;  // of messages for devices that hold older versions
   uint32_t ping_after_ms = 300'000;              // silence after which a device asks for a sign of life; 0 = never
   uint64_t uploads_bytes_max = 256ULL << 20;     // of all unfinished uploads together
@@ -119,6 +121,7 @@ class CoordinatorEngine {
     std::optional<wire::Refusal> refusal_due;
     std::string refusal_detail;
     ModelRange model;
+    uint64_t held_version = 0;  // of this run's model, as far as is known; 0 = none
     uint16_t protocol = wire::kProtocolMax;
     DeviceActivity activity = DeviceActivity::kOnline;
   };
@@ -133,6 +136,7 @@ class CoordinatorEngine {
   template <typename Unexpected>
   void on(Instant now, SessionId id, Session& session, const Unexpected& message);
 
+  uint64_t push_delta(Session& session);
   void finish_upload(Instant now, SessionId id, Session& session);
   void refuse(SessionId id, Session& session, wire::Reason reason, std::string detail, uint64_t sequence = 0,
               uint32_t retry_after_ms = 0);

@@ -24,6 +24,7 @@ Result<uint64_t> UploadTable::offer(const std::string& device, const wire::Updat
   }
   Upload& upload = uploads_[device];
   upload.offer = offer;
+  upload.offer.payload = {};  // borrowed
   upload.touched = now;
   if (Failure bad = upload.bytes.start(offer.total_bytes, update_bytes_max_); !bad.ok()) {
     uploads_.erase(device);

@@ -165,6 +165,7 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
   rounds_ = welcome.rounds;
   chunk_bytes_ = welcome.chunk_bytes_max;
   window_bytes_ = welcome.window_bytes;
+  offer_bytes_max_ = std::min<uint32_t>(welcome.offer_bytes_max, wire::kChunkBytesMax);
   ping_after_ = milliseconds(welcome.ping_after_ms);
   last_sequence_there_ = welcome.last_sequence;
   // What was asked for on an earlier link will not come any more.
@@ -205,6 +206,7 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
   notice(Kind::kPlan, "round %u of %u: model version %llu, %s", plan.round, plan.rounds,
          static_cast<unsigned long long>(plan.model_version), plan::codec_name(plan.codec.codec));
   begin_plan(now);
+  if (message.delta_from != 0) model_.expect_delta(message.delta_from);
 }
 
 bool DeviceEngine::holds_model() const {
@@ -487,6 +489,27 @@ StartTraining DeviceEngine::training_request(Instant now) {
   return request;
 }
 
+// The next bytes of the update into chunk_; false, and the upload waits, if the disk does not give them.
+bool DeviceEngine::read_chunk(Instant now, uint64_t bytes) {
+  const Failure bad = outbox_.read(upload_sent_bytes_, MutableByteView(chunk_.data(), static_cast<size_t>(bytes)));
+  if (bad.ok()) return true;
+  notice(Kind::kStorage, "update %llu cannot be read back: %s",
+         static_cast<unsigned long long>(outbox_.newest()->sequence), bad.text());
+  upload_ = Upload::kIdle;
+  timers_.set(Timer::kOffer, now + options_.store_retry_after);
+  return false;
+}
+
+// Counts what read_chunk() gave as sent.
+ByteView DeviceEngine::sent_chunk(Instant now, uint64_t bytes) {
+  const uint64_t offset = upload_sent_bytes_;
+  upload_sent_bytes_ += bytes;
+  if (upload_high_bytes_ > offset) bytes_resent_ += std::min(upload_high_bytes_ - offset, bytes);
+  upload_high_bytes_ = std::max(upload_high_bytes_, upload_sent_bytes_);
+  rate_.goodput().handle_sent(now);
+  return {chunk_.data(), static_cast<size_t>(bytes)};
+}
+
 std::optional<Action> DeviceEngine::poll_frame(Instant now) {
   if (hello_wanted_) {
     hello_wanted_ = false;
@@ -516,30 +539,23 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
   if (upload_ == Upload::kOffer) {
     const OutboxEntry& entry = *outbox_.newest();
     // A first transfer needs no answer before its first bytes; one that may be partly there asks how far it got.
+    wire::UpdateOffer offer{entry.run, entry.sequence, entry.round, entry.total_bytes, entry.checksum, {}};
+    const bool whole = !upload_resumes_ && entry.total_bytes <= offer_bytes_max_;
+    if (whole && !read_chunk(now, entry.total_bytes)) return std::nullopt;
     upload_ = upload_resumes_ ? Upload::kWaitAck : Upload::kStreaming;
     upload_resumes_ = true;
     expect_reply(now);
-    return send(wire::UpdateOffer{entry.run, entry.sequence, entry.round, entry.total_bytes, entry.checksum});
+    if (whole) offer.payload = sent_chunk(now, entry.total_bytes);
+    return send(offer);
   }
   if (upload_ == Upload::kStreaming) {
     const uint64_t total = outbox_.newest()->total_bytes;
     const uint64_t in_flight = upload_sent_bytes_ - std::min(upload_sent_bytes_, upload_acked_bytes_);
     const uint64_t bytes = std::min<uint64_t>(chunk_bytes_, total - upload_sent_bytes_);
     if (bytes > 0 && in_flight + bytes <= window_bytes_) {
-      const MutableByteView chunk(chunk_.data(), static_cast<size_t>(bytes));
-      if (const Failure bad = outbox_.read(upload_sent_bytes_, chunk); !bad.ok()) {
-        notice(Kind::kStorage, "update %llu cannot be read back: %s",
-               static_cast<unsigned long long>(outbox_.newest()->sequence), bad.text());
-        upload_ = Upload::kIdle;
-        timers_.set(Timer::kOffer, now + options_.store_retry_after);
-        return std::nullopt;
-      }
       const uint64_t offset = upload_sent_bytes_;
-      upload_sent_bytes_ += bytes;
-      if (upload_high_bytes_ > offset) bytes_resent_ += std::min(upload_high_bytes_ - offset, bytes);
-      upload_high_bytes_ = std::max(upload_high_bytes_, upload_sent_bytes_);
-      rate_.goodput().handle_sent(now);
-      return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, chunk});
+      if (!read_chunk(now, bytes)) return std::nullopt;
+      return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, sent_chunk(now, bytes)});
     }
   }
   if (plan_.has_value() && training_ == Training::kIdle && !unsaved_update_.has_value()) {

@@ -147,6 +147,8 @@ class DeviceEngine {
   void store_update(Instant now);
   enum class Fate : uint8_t { kTaken, kLate, kRefused };
   void give_up_upload(Instant now);
+  bool read_chunk(Instant now, uint64_t bytes);
+  ByteView sent_chunk(Instant now, uint64_t bytes);
   void settle_update(Instant now, Fate fate);
   bool carries(const plan::RoundPlan& plan) const { return plan.codec.error_feedback || plan.rate.deadline; }
   StartTraining training_request(Instant now);
@@ -184,6 +186,7 @@ class DeviceEngine {
   uint32_t rounds_ = 0;
   uint32_t chunk_bytes_ = 0;
   uint32_t window_bytes_ = 0;
+  uint32_t offer_bytes_max_ = 0;  // a whole update that an offer may carry
   Duration ping_after_{};
   uint64_t last_sequence_there_ = 0;  // newest update of ours that the coordinator has
 

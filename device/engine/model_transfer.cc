@@ -34,6 +34,11 @@ void ModelTransfer::want(uint64_t run, uint64_t version, uint64_t model_bytes) {
   wanted_bytes_ = model_bytes;
 }
 
+void ModelTransfer::expect_delta(uint64_t base_version) {
+  if (!wanted() || base() != base_version || requested_bytes_ != 0) return;
+  requested_bytes_ = std::min<uint64_t>(window_bytes_, wanted_bytes_);
+}
+
 void ModelTransfer::stop() {
   wanted_version_ = 0;
   incoming_.reset();

@@ -36,6 +36,9 @@ class ModelTransfer {
 
   // That version is wanted from now on; a transfer of the same goes on where it is.
   void want(uint64_t run, uint64_t version, uint64_t model_bytes);
+  // The wanted version comes as a delta against `base_version` without being asked for. If that is not the one held, or
+  // a transfer is under way already, it will be asked for all the same.
+  void expect_delta(uint64_t base_version);
   // Nothing is wanted any more; what is held stays.
   void stop();
   // What was asked for on an earlier link will not come any more.

@@ -5,12 +5,12 @@
 #include <functional>
 #include <map>
 #include <queue>
-#include <set>
 
 #include "coordinator/engine/coordinator_engine.h"
 #include "fleet/simulator/held_models.h"
 #include "fleet/simulator/memory_store.h"
 #include "fleet/simulator/replay.h"
+#include "fleet/simulator/round_description.h"
 #include "fleet/simulator/simulated_device.h"
 
 namespace runnel::fleet {
@@ -469,29 +469,8 @@ void World::note_rounds() {
   const auto closed = store_.history();
   const auto ledger = store_.ledger();
   RUNNEL_ASSERT(closed->size() == report_.history.size() + 1);
-  const coordinator::RoundResult& result = closed->back().result;
-  SimulatedRound round;
-  round.round = result.round;
-  round.closed_at = now_ - Instant{};
-  round.mean_loss = result.mean_loss;
-  round.bits_per_coordinate = result.bits_per_coordinate;
-  std::set<std::string> counted;
-  for (auto entry = ledger->rbegin(); entry != ledger->rend() && entry->round == result.round; ++entry) {
-    counted.insert(entry->device);
-  }
-  round.counted = static_cast<uint32_t>(counted.size());
-  const std::vector<std::string>& selected = store_.newest_selected();
-  for (size_t i = 0; i < devices_.size(); ++i) {
-    const SimulatedDevice& device = *devices_[i];
-    if (std::find(selected.begin(), selected.end(), device.name) == selected.end()) {
-      ++round.absent;
-    } else if (!counted.contains(device.name)) {
-      round.missed.push_back(static_cast<uint32_t>(i));
-    }
-    round.uplink_bytes.push_back(device.link ? device.link->bytes_sent(Way::kUp) : device.constant_bytes[0]);
-    round.downlink_bytes.push_back(device.link ? device.link->bytes_sent(Way::kDown) : device.constant_bytes[1]);
-  }
-  report_.history.push_back(std::move(round));
+  report_.history.push_back(
+      describe_round(closed->back().result, *ledger, store_.newest_selected(), devices_, now_ - Instant{}));
   if (options_.on_round) options_.on_round(report_.history.back(), engine_->rounds().model().parameters);
 }
 

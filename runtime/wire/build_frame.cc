@@ -41,7 +41,7 @@ struct BodyBuilder {
   Offset<schema::Frame> operator()(const Welcome& m) {
     return frame(schema::Body::Welcome,
                  schema::CreateWelcome(b, m.protocol, text(b, m.software), m.run, m.rounds, m.chunk_bytes_max,
-                                       m.window_bytes, m.ping_after_ms, m.last_sequence));
+                                       m.window_bytes, m.ping_after_ms, m.last_sequence, m.offer_bytes_max));
   }
   Offset<schema::Frame> operator()(const RoundPlan& m) {
     const plan::RoundPlan& p = m.plan;
@@ -56,7 +56,7 @@ struct BodyBuilder {
             p.codec.bits, p.codec.rotate, p.codec.error_feedback, p.codec.keep, static_cast<uint8_t>(t.schedule),
             t.learning_rate_end, static_cast<uint8_t>(p.rate.mode), p.rate.contraction, p.rate.k, p.rate.error_share,
             p.rate.budget_bytes, p.rate.resolution, p.rate.weight_ratio, p.rate.deadline, p.rate.save_time,
-            p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max));
+            p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max, m.delta_from));
   }
   Offset<schema::Frame> operator()(const ModelRequest& m) {
     return frame(schema::Body::ModelRequest,
@@ -68,7 +68,8 @@ struct BodyBuilder {
   }
   Offset<schema::Frame> operator()(const UpdateOffer& m) {
     return frame(schema::Body::UpdateOffer,
-                 schema::CreateUpdateOffer(b, m.run, m.sequence, m.round, m.total_bytes, m.checksum));
+                 schema::CreateUpdateOffer(b, m.run, m.sequence, m.round, m.total_bytes, m.checksum,
+                                           m.payload.empty() ? 0 : chunk(b, m.payload)));
   }
   Offset<schema::Frame> operator()(const UpdateChunk& m) {
     return frame(schema::Body::UpdateChunk, schema::CreateUpdateChunk(b, m.sequence, m.offset, chunk(b, m.payload)));

@@ -49,6 +49,7 @@ Result<Message> convert(const schema::Welcome& from) {
   to.window_bytes = from.window_bytes();
   to.ping_after_ms = from.ping_after_ms();
   to.last_sequence = from.last_sequence();
+  to.offer_bytes_max = std::min(from.offer_bytes_max(), kChunkBytesMax);
   if (to.chunk_bytes_max == 0 || to.chunk_bytes_max > kChunkBytesMax) {
     return fail(Error::kOutOfRange, "Welcome.chunk_bytes_max is %u, it must be 1..%u", to.chunk_bytes_max,
                 kChunkBytesMax);
@@ -96,6 +97,7 @@ Result<Message> convert(const schema::RoundPlan& from) {
   rate.late = static_cast<plan::LatePolicy>(from.late());
   rate.step_ratio_max = from.step_ratio_max();
   if (Failure bad = plan::check(to.plan); !bad.ok()) return bad.prefix("RoundPlan");
+  to.delta_from = from.delta_from();
   to.model_bytes = from.model_bytes();
   if (to.model_bytes == 0 || to.model_bytes > kBlobBytesMax) {
     return fail(Error::kLimit, "RoundPlan.model_bytes is %llu", static_cast<unsigned long long>(to.model_bytes));
@@ -115,11 +117,19 @@ Result<Message> convert(const schema::ModelChunk& from) {
 }
 
 Result<Message> convert(const schema::UpdateOffer& from) {
-  const UpdateOffer to{from.run(), from.sequence(), from.round(), from.total_bytes(), from.checksum()};
+  const UpdateOffer to{from.run(),         from.sequence(), from.round(),
+                       from.total_bytes(), from.checksum(), bytes_of(from.payload())};
   if (to.sequence == 0) return fail(Error::kMalformed, "UpdateOffer.sequence is 0");
   if (to.total_bytes == 0 || to.total_bytes > kBlobBytesMax) {
     return fail(Error::kLimit, "UpdateOffer.total_bytes is %llu, it must be 1..%llu",
                 static_cast<unsigned long long>(to.total_bytes), static_cast<unsigned long long>(kBlobBytesMax));
+  }
+  if (!to.payload.empty() && to.payload.size() != to.total_bytes) {
+    return fail(Error::kMalformed, "UpdateOffer.payload has %zu of %llu bytes", to.payload.size(),
+                static_cast<unsigned long long>(to.total_bytes));
+  }
+  if (to.payload.size() > kChunkBytesMax) {
+    return fail(Error::kLimit, "UpdateOffer.payload has %zu bytes, it may have %u", to.payload.size(), kChunkBytesMax);
   }
   return Message(to);
 }

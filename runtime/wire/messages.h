@@ -49,11 +49,13 @@ struct Welcome {
   uint32_t window_bytes = 0;
   uint32_t ping_after_ms = 0;
   uint64_t last_sequence = 0;
+  uint32_t offer_bytes_max = 0;
 };
 
 struct RoundPlan {
   plan::RoundPlan plan;
   uint64_t model_bytes = 0;
+  uint64_t delta_from = 0;
 };
 
 struct ModelRequest {
@@ -78,6 +80,7 @@ struct UpdateOffer {
   uint32_t round = 0;
   uint64_t total_bytes = 0;
   uint32_t checksum = 0;
+  ByteView payload = {};  // empty, or total_bytes of it
 };
 
 struct UpdateChunk {

@@ -37,6 +37,7 @@ struct RateFleet : SmallFleet {
 
 std::string missed_of(const SimulationReport& report) {
   std::string text;
+  for (const std::string& each : report.violations) text += each + "\n";
   for (const SimulatedRound& round : report.history) {
     text += std::to_string(round.round) + " at " + std::to_string(round.closed_at.count() / 1000) +
             " ms: " + std::to_string(round.missed.size()) + " missed, " + std::to_string(round.bits_per_coordinate) +

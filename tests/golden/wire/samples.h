@@ -115,10 +115,25 @@ inline RoundPlan round_plan_rate() {
   return message;
 }
 
+// And since small things travel within their announcement.
+inline Welcome welcome_offers() {
+  Welcome message = welcome();
+  message.offer_bytes_max = 4096;
+  return message;
+}
+inline RoundPlan round_plan_push() {
+  RoundPlan message = round_plan_rate();
+  message.delta_from = 4;
+  return message;
+}
+
 // A second frame of a kind that frames() has, from the day on which its table grew.
 inline std::vector<FrameSample> grown_frames() {
   return {{"round_plan_dithered.rnl", round_plan_dithered()},
           {"round_plan_rate.rnl", round_plan_rate()},
+          {"welcome_offers.rnl", welcome_offers()},
+          {"round_plan_push.rnl", round_plan_push()},
+          {"update_offer_whole.rnl", UpdateOffer{kRun, 7, 5, sizeof kUpdatePart, 0xE3069283U, kUpdatePart}},
           {"model_request_held.rnl", ModelRequest{kRun, 5, 4096, 8192, 3}},
           {"model_chunk_delta.rnl", ModelChunk{5, 2, 300, kModelPart, 3}}};
 }

@@ -34,6 +34,7 @@ class Describer {
     number("window_bytes", m.window_bytes);
     number("ping_after_ms", m.ping_after_ms);
     number("last_sequence", m.last_sequence);
+    number("offer_bytes_max", m.offer_bytes_max);
   }
   void operator()(const RoundPlan& m) {
     number("run", m.plan.run);
@@ -41,6 +42,7 @@ class Describer {
     number("rounds", m.plan.rounds);
     number("model_version", m.plan.model_version);
     number("model_bytes", m.model_bytes);
+    number("delta_from", m.delta_from);
     number("seed", m.plan.seed);
     number("time_left_ms", static_cast<uint64_t>(to_ms(m.plan.time_left)));
     real("learning_rate", m.plan.training.learning_rate);
@@ -95,6 +97,7 @@ class Describer {
     number("round", m.round);
     number("total_bytes", m.total_bytes);
     number("checksum", m.checksum);
+    bytes("payload", m.payload);
   }
   void operator()(const UpdateChunk& m) {
     number("sequence", m.sequence);

@@ -257,6 +257,14 @@ TEST(FrameLimits, UpdateOffer) {
   };
   expect_good(offer(1, 1));
   expect_good(offer(UINT64_MAX, kBlobBytesMax));
+  const auto carrying = [](uint64_t total, size_t bytes) {
+    return frame_of(schema::Body::UpdateOffer, [&](Builder& b) {
+      return schema::CreateUpdateOffer(b, 1, 1, 1, total, 0, b.CreateVector(std::vector<uint8_t>(bytes, 1)));
+    });
+  };
+  EXPECT_TRUE(decode_frame(carrying(kChunkBytesMax, kChunkBytesMax).view()).ok());
+  expect_bad(carrying(100, 99), Error::kMalformed, "UpdateOffer.payload has 99 of 100 bytes");
+  expect_bad(carrying(kChunkBytesMax + 1, kChunkBytesMax + 1), Error::kLimit, "UpdateOffer.payload has 14337 bytes");
   expect_bad(offer(0, 1), Error::kMalformed, "UpdateOffer.sequence is 0");
   expect_bad(offer(1, 0), Error::kLimit, "UpdateOffer.total_bytes is 0, it must be 1..268435456");
   expect_bad(offer(1, kBlobBytesMax + 1), Error::kLimit, "UpdateOffer.total_bytes is 268435457");

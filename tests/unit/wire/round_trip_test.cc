@@ -78,6 +78,7 @@ RC_GTEST_PROP(RoundTrip, Welcome, ()) {
   message.window_bytes = message.chunk_bytes_max + *rc::gen::inRange<uint32_t>(0, 1U << 30);
   message.ping_after_ms = any<uint32_t>();
   message.last_sequence = any<uint64_t>();
+  message.offer_bytes_max = *rc::gen::inRange<uint32_t>(0, kChunkBytesMax + 1);
   expect_round_trip(message);
 }
 
@@ -89,6 +90,7 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   message.plan.model_version = any<uint64_t>();
   message.model_bytes = *rc::gen::inRange<uint64_t>(1, kBlobBytesMax + 1);
   message.plan.seed = any<uint64_t>();
+  message.delta_from = any<uint64_t>();
   message.plan.time_left = milliseconds(*rc::gen::inRange<int64_t>(0, 366LL * 86400 * 1000 + 1));
   message.plan.training.learning_rate = any_real(1e-9F, 100.0F);
   message.plan.training.momentum = any_real(0.0F, 0.9999F);
@@ -142,6 +144,8 @@ RC_GTEST_PROP(RoundTrip, ModelChunk, (uint64_t version, uint64_t base)) {
 RC_GTEST_PROP(RoundTrip, UpdateOffer, (uint64_t run, uint64_t sequence, uint32_t round, uint32_t checksum)) {
   RC_PRE(sequence != 0U);
   expect_round_trip(UpdateOffer{run, sequence, round, *rc::gen::inRange<uint64_t>(1, kBlobBytesMax + 1), checksum});
+  const std::vector<uint8_t> whole = any_payload();
+  expect_round_trip(UpdateOffer{run, sequence, round, whole.size(), checksum, whole});
 }
 
 RC_GTEST_PROP(RoundTrip, UpdateChunk, (uint64_t sequence)) {
