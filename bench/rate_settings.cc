@@ -29,10 +29,14 @@ Apply fixed(CodecId codec, double bits) {
   };
 }
 
+constexpr uint32_t kRivalLevelsMax = 127;        // of the rules that raise the levels: 8 bits
+constexpr double kMessageOverheadBytes = 250.0;  // of an Update message beyond its payload
+
 // Rules that know of no deadline do not get ours.
 Apply rival(RateMode mode, CodecId codec) {
   return [=](FleetPlan& plan, uint32_t) {
     use_codec(plan, codec, 0.0);
+    if (mode == RateMode::kAdaquantfl || mode == RateMode::kDadaquant) plan.codec.levels = kRivalLevelsMax;
     plan.rate.mode = mode;
     plan.rate.deadline = false;
   };
@@ -51,7 +55,8 @@ Apply by_budget(CodecId codec, double bits) {
   return [=](FleetPlan& plan, uint32_t parameters) {
     use_codec(plan, codec, 0.0);
     plan.rate.mode = RateMode::kBudget;
-    plan.rate.budget_bytes = static_cast<uint64_t>(std::llround(bits / 8.0 * parameters * plan.rounds));
+    plan.rate.budget_bytes =
+        static_cast<uint64_t>(std::llround((bits / 8.0 * parameters + kMessageOverheadBytes) * plan.rounds));
   };
 }
 
@@ -73,12 +78,10 @@ std::vector<RateSetting> make_settings() {
       {"dadaquant", Kind::kRival, rival(RateMode::kDadaquant, CodecId::kQsgd)},
       {"kimad", Kind::kRival, rival(RateMode::kKimad, CodecId::kDeadzone)},
 
-      {"error-dithered", Kind::kOurs, by_error(CodecId::kDithered, 0.05F)},
-      {"error-deadzone", Kind::kOurs, by_error(CodecId::kDeadzone, 0.05F)},
-      {"error-trellis", Kind::kOurs, by_error(CodecId::kTrellis, 0.05F)},
-      {"budget-dithered", Kind::kOurs, by_budget(CodecId::kDithered, 0.5)},
-      {"budget-deadzone", Kind::kOurs, by_budget(CodecId::kDeadzone, 0.25)},
-      {"budget-trellis", Kind::kOurs, by_budget(CodecId::kTrellis, 0.5)},
+      {"error-dithered", Kind::kOurs, by_error(CodecId::kDithered, 0.3F)},
+      {"budget-dithered", Kind::kOurs, by_budget(CodecId::kDithered, 0.3)},
+      {"budget-deadzone", Kind::kOurs, by_budget(CodecId::kDeadzone, 0.15)},
+      {"budget-trellis", Kind::kOurs, by_budget(CodecId::kTrellis, 0.3)},
   };
 }
 

@@ -35,7 +35,7 @@ struct RateSpec {
   RateMode mode = RateMode::kFixed;
   float contraction = 1.0F;   // a: what is left of an error's effect on the loss after one more round; (0, 1]
   float k = 0.0F;             // s_t = k a^((T-1-t)/2) ||g_t||; 0 = the device finds it; 0..1e30
-  float error_share = 0.05F;  // of kError; (0, 1)
+  float error_share = 0.25F;  // of kError; (0, 1)
   uint64_t budget_bytes = 0;  // of kBudget: Update messages of one device over the whole run; 1..2^48
   float resolution = 0.005F;  // of kFeddq, in the update's unit; [1e-12, 1e6]
   float weight_ratio = 1.0F;  // of kDadaquant: levels of this device over the plan's; (0, 1e6]

@@ -181,6 +181,9 @@ double step_of_mode(const Subject& subject) {
       if (subject.norm > 0.0 || rate.k > 0.0F) return error_step(subject);
       break;
     case RateMode::kBudget:
+      // With error feedback the norm is also what earlier steps left: a schedule after it would chase its own residual.
+      if (subject.norm > 0.0 && subject.plan.codec.error_feedback)
+        return static_cast<double>(step_within(subject, even_share_bytes(subject)));
       if (subject.norm > 0.0) return budget_step(subject);
       break;
     case RateMode::kFeddq:

@@ -45,7 +45,8 @@ TEST(Evolution, FieldsThatAreNotKnownYetAreIgnored) {
   const auto future_welcome = future_frame(later::Body::Welcome, [&](Builder& b) {
     return later::CreateWelcome(b, welcome.protocol, b.CreateString(std::string(welcome.software)), welcome.run,
                                 welcome.rounds, welcome.chunk_bytes_max, welcome.window_bytes, welcome.ping_after_ms,
-                                welcome.last_sequence, b.CreateVector(std::vector<uint32_t>{22, 23, 0, 1}));
+                                welcome.last_sequence, welcome.offer_bytes_max,
+                                b.CreateVector(std::vector<uint32_t>{22, 23, 0, 1}));
   });
   EXPECT_EQ(describe_decoded(future_welcome), describe(Message(welcome)));
 

@@ -60,6 +60,7 @@ inline RoundPlan round_plan() {
   message.plan.codec = {plan::CodecId::kQsgd, 7, 128, 64};
   message.plan.codec.bits = 2.0F;  // what an absent field means
   message.plan.rate.deadline = false;
+  message.plan.rate.error_share = 0.05F;
   return message;
 }
 

@@ -89,6 +89,36 @@ TEST(RateBudget, IsMetByTheOtherStepsToo) {
   EXPECT_NEAR(run(sampled, false, kPatterns[1].norm_at).share, 1.0, 0.02);
 }
 
+// What earlier updates lost is in the next one: the norm follows the steps, and the steps must not follow it back.
+TEST(RateBudget, WithErrorFeedbackRoundsAreAlikeAndTheBudgetIsMet) {
+  plan::RoundPlan plan = budget_plan(plan::CodecId::kDeadzone, 30, 0.2);
+  plan.codec.error_feedback = true;
+  const plan::ModelLayout layout = network_layout(kCoordinates);
+  std::vector<float> residual(layout.parameter_count, 0.0F);
+  RateHistory history;
+  for (plan.round = 1; plan.round <= plan.rounds; ++plan.round) {
+    plan.seed = plan.round;
+    std::vector<float> update = update_of(layout, true, 3.0 * std::pow(0.95, plan.round), plan.round);
+    for (size_t i = 0; i < update.size(); ++i) update[i] += residual[i];
+    const Decided decided = decide_on(plan, layout, update, history);
+    ASSERT_TRUE(decided.failure.ok()) << decided.failure.text();
+    const Sent sent = send(decided.decision, layout, update, plan.seed);
+    std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(decided.decision.codec, layout));
+    std::vector<float> scratch(codec::encode_update_scratch_count(decided.decision.codec, layout));
+    codec::EncodedTensors tensors;
+    ASSERT_TRUE(
+        codec::encode_update(decided.decision.codec, layout, update, plan.seed, payloads, tensors, scratch).ok());
+    ASSERT_TRUE(codec::decode_update(layout, {tensors.begin(), tensors.size()}, residual).ok());
+    for (size_t i = 0; i < update.size(); ++i) residual[i] = update[i] - residual[i];
+    const double even = static_cast<double>(plan.rate.budget_bytes) / plan.rounds;
+    EXPECT_GT(sent.message_bytes, 0.7 * even) << plan.round;
+    EXPECT_LT(sent.message_bytes, 1.3 * even) << plan.round;
+    history.add(plan.run, plan.round, decided.decision.norm, static_cast<uint64_t>(sent.message_bytes),
+                sent.overhead_bytes);
+  }
+  EXPECT_NEAR(static_cast<double>(history.bytes_spent) / static_cast<double>(plan.rate.budget_bytes), 1.0, 0.02);
+}
+
 TEST(RateBudget, IsMetWhenADeadlineBindsInSomeRounds) {
   const auto limits_at = [](uint32_t round) {
     LinkLimits limits;
