@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/base/crc32c.h"
+#include "runtime/codec/update_codec.h"
+
 namespace runnel::coordinator {
 namespace {
 
@@ -14,7 +17,7 @@ class Engine : public testing::Test {
   Engine() {
     CoordinatorOptions options;
     EXPECT_TRUE(options.model.name.assign("tiny"));
-    options.model.input = {4, 1, 1};
+    options.model.input = {400, 1, 1};
     options.model.classes = 2;
     plan::LayerSpec dense;
     dense.kind = plan::LayerKind::kDense;
@@ -131,6 +134,100 @@ TEST_F(Engine, UpdatesOfAnotherRunOrRoundAreRefusedByName) {
   expect_refusal(wire::Reason::kMalformed, "round 9");
   send(wire::UpdateOffer{7, 1, 1, 200ULL << 20, 0});
   expect_refusal(wire::Reason::kLimit, "limit");
+}
+
+// The update of a round as a device would send it: all of its parameters move by `by`.
+std::vector<uint8_t> update_of(uint32_t round, uint64_t sequence, float by) {
+  plan::ModelSpec model;
+  EXPECT_TRUE(model.name.assign("tiny"));
+  model.input = {400, 1, 1};
+  model.classes = 2;
+  plan::LayerSpec dense;
+  dense.kind = plan::LayerKind::kDense;
+  dense.units = 2;
+  EXPECT_TRUE(model.layers.push_back(dense));
+  const plan::ModelLayout layout = plan::make_layout(model).value();
+  plan::CodecSpec exact;
+  exact.codec = plan::CodecId::kFp32;
+  std::vector<uint8_t> payloads(codec::encoded_update_bytes_max(exact, layout));
+  wire::Update update;
+  EXPECT_TRUE(
+      codec::encode_update(exact, layout, std::vector<float>(layout.parameter_count, by), 1, payloads, update.tensors)
+          .ok());
+  for (const plan::TensorInfo& tensor : layout.tensors) {
+    EXPECT_TRUE(update.tensor_names.push_back(tensor.name.view()));
+  }
+  update.run = 7;
+  update.device = "pump";
+  update.sequence = sequence;
+  update.round = round;
+  update.model_version = round;
+  update.sample_count = 10;
+  std::vector<uint8_t> memory(8192);
+  const Result<ByteView> built = wire::build_update(update, memory);
+  EXPECT_TRUE(built.ok());
+  return {built->begin(), built->end()};
+}
+
+TEST_F(Engine, AWholeUpdateInItsOfferCountsAndTheNextDeltaFollowsItsPlanUnasked) {
+  send(hello("pump"));
+  const auto welcome = answer();
+  ASSERT_TRUE(welcome.has_value());
+  EXPECT_GT(std::get<wire::Welcome>(*welcome).offer_bytes_max, 0U);
+  ASSERT_NE(engine_->poll_store(Instant{}), nullptr);
+  engine_->handle_stored(Instant{}, Error::kOk);
+  const auto first = answer();
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(std::get<wire::RoundPlan>(*first).delta_from, 0U) << "it said that it holds nothing";
+
+  const std::vector<uint8_t> update = update_of(1, 1, 0.25F);
+  send(wire::UpdateOffer{7, 1, 1, update.size(), crc32c(update), update});
+  for (int transactions = 0; engine_->poll_store(Instant{}) != nullptr; ++transactions) {
+    ASSERT_LT(transactions, 4);
+    engine_->handle_stored(Instant{}, Error::kOk);
+  }
+  bool durable = false;
+  std::optional<wire::Message> message = answer();
+  for (; message.has_value() && !std::holds_alternative<wire::RoundPlan>(*message); message = answer()) {
+    const auto* ack = std::get_if<wire::UpdateAck>(&*message);
+    durable = durable || (ack != nullptr && ack->state == wire::UpdateState::kDurable);
+  }
+  EXPECT_TRUE(durable);
+  ASSERT_TRUE(message.has_value()) << "no plan for the second round";
+  EXPECT_EQ(std::get<wire::RoundPlan>(*message).plan.round, 2U);
+  EXPECT_EQ(std::get<wire::RoundPlan>(*message).delta_from, 1U);
+  const auto chunk = answer();
+  ASSERT_TRUE(chunk.has_value() && std::holds_alternative<wire::ModelChunk>(*chunk));
+  EXPECT_EQ(std::get<wire::ModelChunk>(*chunk).base_version, 1U);
+}
+
+TEST_F(Engine, ADamagedUpdateInItsOfferIsRefusedAndMayComeAgain) {
+  send(hello("pump"));
+  ASSERT_TRUE(answer().has_value());
+  ASSERT_NE(engine_->poll_store(Instant{}), nullptr);
+  engine_->handle_stored(Instant{}, Error::kOk);
+  ASSERT_TRUE(answer().has_value());
+  std::vector<uint8_t> update = update_of(1, 1, 0.25F);
+  const uint32_t checksum = crc32c(update);
+  update[40] ^= 1U;
+  send(wire::UpdateOffer{7, 1, 1, update.size(), checksum, update});
+  expect_refusal(wire::Reason::kChecksum, "checksum");
+  update[40] ^= 1U;
+  send(wire::UpdateOffer{7, 1, 1, update.size(), checksum, update});
+  ASSERT_NE(engine_->poll_store(Instant{}), nullptr) << "the right bytes wait for the disk";
+}
+
+TEST_F(Engine, AnExtendedRoundIsPlannedAgainWithItsNewDeadline) {
+  send(hello("pump"));
+  ASSERT_TRUE(answer().has_value());
+  ASSERT_NE(engine_->poll_store(Instant{}), nullptr);
+  engine_->handle_stored(Instant{}, Error::kOk);
+  ASSERT_TRUE(answer().has_value());
+  EXPECT_FALSE(answer().has_value());
+  engine_->handle_timeout(Instant{} + seconds(600));
+  const auto again = answer();
+  ASSERT_TRUE(again.has_value() && std::holds_alternative<wire::RoundPlan>(*again));
+  EXPECT_EQ(std::get<wire::RoundPlan>(*again).plan.round, 1U);
 }
 
 }  // namespace

@@ -53,8 +53,25 @@ class Played {
   }
   void finish(const StartTraining& request) { finish(request, engine_->link_limits(now_)); }
   void finish(const StartTraining& request, const rate::LinkLimits& limits) {
-    engine_->handle_training_done(now_, request.sequence, task_.train(request.plan, request.carried, limits));
+    engine_->handle_training_done(now_, request.sequence,
+                                  task_.train(request.plan, request.carried, limits, request.retry));
     poll();
+  }
+  // As a coordinator that welcomes it anew says.
+  void let_offers_carry(uint32_t bytes) {
+    engine_->handle_link_down(now_, "a test");
+    advance(seconds(2));
+    engine_->handle_timeout(now_);
+    poll();
+    engine_->handle_session_up(now_);
+    poll();
+    wire::Welcome welcome;
+    welcome.rounds = 10;
+    welcome.run = 1;
+    welcome.chunk_bytes_max = 4096;
+    welcome.window_bytes = 64 * 1024;
+    welcome.offer_bytes_max = bytes;
+    say(welcome);
   }
   void advance(Duration time) { now_ += time; }
   void refuse(uint64_t sequence) {

@@ -60,9 +60,10 @@ struct SmallTask {
     return plan;
   }
 
-  TrainedUpdate train(const plan::RoundPlan& round_plan, Carried carried, const rate::LinkLimits& limits = {}) const {
+  TrainedUpdate train(const plan::RoundPlan& round_plan, Carried carried, const rate::LinkLimits& limits = {},
+                      bool retry = false) const {
     TrainingTask task("d", *examples, 0);
-    const Failure started = task.start(round_plan, round_plan.round, model, std::move(carried));
+    const Failure started = task.start(round_plan, round_plan.round, model, std::move(carried), {}, retry);
     EXPECT_TRUE(started.ok()) << started.text();
     if (!started.ok()) return {};
     for (bool done = false; !done;) {

@@ -98,6 +98,52 @@ TEST(RateInTheEngine, AnUpdateThatCannotArriveStaysOnTheDeviceWhole) {
   EXPECT_TRUE(device.outbox().pending());
 }
 
+TEST(RateInTheEngine, AnExtendedRoundTriesAgainWithWhatWasKept) {
+  Played device(false, true);
+  const StartTraining first = device.plan_round(1);
+  EXPECT_FALSE(first.retry);
+  rate::LinkLimits none;
+  none.bytes_max = 10.0;
+  device.finish(first, none);
+  ASSERT_FALSE(device.outbox().pending());
+
+  const StartTraining again = device.plan_round(1);
+  EXPECT_TRUE(again.retry);
+  ASSERT_FALSE(again.carried.residual.empty());
+  device.finish(again);
+  ASSERT_TRUE(device.outbox().pending());
+  EXPECT_EQ(device.outbox().newest()->round, 1U);
+  EXPECT_GT(device.outbox().newest()->sequence, first.sequence);
+}
+
+TEST(RateInTheEngine, AfterTwoThatWereKeptOneIsSentToMeasureTheLink) {
+  Played device(false, true);
+  for (uint32_t round = 1; round <= 2; ++round) {
+    const StartTraining request = device.plan_round(round);
+    rate::LinkLimits none = device.engine().link_limits(Instant{});
+    EXPECT_FALSE(none.probe) << round;
+    none.bytes_max = 10.0;
+    device.finish(request, none);
+    EXPECT_FALSE(device.outbox().pending());
+  }
+  const StartTraining third = device.plan_round(3);
+  rate::LinkLimits none = device.engine().link_limits(Instant{});
+  EXPECT_TRUE(none.probe);
+  none.bytes_max = 10.0;
+  device.finish(third, none);
+  EXPECT_TRUE(device.outbox().pending());
+}
+
+TEST(RateInTheEngine, ASmallUpdateTravelsInItsOffer) {
+  Played device(false, true);
+  device.let_offers_carry(4096);
+  const StartTraining first = device.plan_round(1);
+  const uint64_t frames = device.frames_sent();
+  device.finish(first);
+  ASSERT_TRUE(device.outbox().pending());
+  EXPECT_EQ(device.frames_sent(), frames + 1);
+}
+
 TEST(RateInTheEngine, WhatIsSentAllTheSameAndRefusedIsInTheNext) {
   Played device(false, true);
   const StartTraining first = device.plan_round(1);
