@@ -127,7 +127,9 @@ void add_codec(Options& options, CommandLine& line) {
   std::vector<std::string> modes;
   for (uint8_t k = 0; k < plan::kRateModeCount; ++k)
     modes.emplace_back(plan::rate_mode_name(static_cast<plan::RateMode>(k)));
-  options.add("--rate", config.rate, "rule of how fine an update is")->check(CLI::IsMember(modes));
+  options
+      .add("--rate", config.rate, "rule of how fine an update is; error, unless a width is given or the codec has none")
+      ->check(CLI::IsMember(modes));
   options.add("--error-share", config.error_share, "error: share of the final noise that quantization may cause")
       ->check(CLI::Range(1e-6, 0.999));
   options.add("--budget-bytes", config.budget_bytes, "budget: update bytes of one device over the whole run")
@@ -176,7 +178,6 @@ RunConfig demo_config() {
   config.model = "sensor-cnn";
   config.rounds = 12;
   config.seed = 7;
-  config.bits = 1.0;
   return config;
 }
 
@@ -193,7 +194,8 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   add_codec(run_options, run_line);
   add_places(run_options, run_line);
 
-  CLI::App* demo = app.add_subcommand("demo", "Eight devices on thin links, 4 bits against 32, in under three minutes");
+  CLI::App* demo = app.add_subcommand(
+      "demo", "Eight devices on thin links, adaptive precision against 32 bits, in under three minutes");
   CommandLine demo_line;
   demo_line.command = CommandLine::Command::kDemo;
   demo_line.config = demo_config();

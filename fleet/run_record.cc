@@ -15,6 +15,9 @@ std::string codec_label(const RunConfig& config) {
     if (text.back() == '.') text.pop_back();
     return text;
   };
+  // What `runnel-coordinator init` makes of a codec without a width.
+  const bool by_default = !config.rate && config.codec == "dithered" && !config.bits && !config.levels && !config.step;
+  if (by_default) label += ", error";
   if (config.rate && *config.rate != "fixed") label += ", " + *config.rate;
   if (config.budget_bytes) label += " of " + format_bytes(static_cast<uint64_t>(*config.budget_bytes));
   if (config.bits) label += ", " + number(*config.bits) + (*config.bits == 1.0 ? " bit" : " bits");

@@ -37,6 +37,9 @@ void override_with(const std::optional<T>& given, T& value) {
 
 Result<FleetPlan> choose_plan(const InitOptions& options) {
   FleetPlan plan;
+  // A new fleet follows DQ-SGD's schedule where its codec has a step without bias; a plan file says for itself.
+  const bool default_codec = !options.plan.codec || *options.plan.codec == plan::codec_name(plan.codec.codec);
+  if (options.plan_path.empty() && default_codec) plan.rate.mode = plan::RateMode::kError;
   if (!options.plan_path.empty()) {
     Result<std::string> text = read_text_file(options.plan_path);
     if (!text) return text.failure();
@@ -136,8 +139,10 @@ void describe(const StateFolder& folder, const InitOptions& options, const Fleet
   out << "Made the fleet '" << options.fleet_name << "' in " << folder.path() << ":\n"
       << "  model  " << model.spec.name.view() << ", " << model.layout.parameter_count << " parameters (model.toml)\n"
       << "  plan   " << plan.rounds << " rounds, " << plan::codec_name(plan.codec.codec);
+  if (plan.rate.mode != plan::RateMode::kFixed) out << " by the rule " << plan::rate_mode_name(plan.rate.mode);
   if (plan.codec.codec == plan::CodecId::kQsgd) out << " with " << plan.codec.levels << " levels";
-  if (plan::has_step(plan.codec.codec) && plan.codec.step == 0.0F) out << " at " << plan.codec.bits << " bits a number";
+  if (plan.rate.mode == plan::RateMode::kFixed && plan::has_step(plan.codec.codec) && plan.codec.step == 0.0F)
+    out << " at " << plan.codec.bits << " bits a number";
   out << " (plan.toml)\n"
       << "  keys   ca.key signs devices and is the fleet's secret: keep a copy somewhere safe\n"
       << "Next:\n"
@@ -146,6 +151,8 @@ void describe(const StateFolder& folder, const InitOptions& options, const Fleet
 }
 
 Failure override_rate(const PlanOverrides& given, FleetPlan& plan) {
+  // Who names a width wants that width.
+  if (given.bits || given.levels || given.step) plan.rate.mode = plan::RateMode::kFixed;
   if (given.rate) {
     Result<plan::RateMode> mode = rate_mode_from_name(*given.rate);
     if (!mode) return Failure(mode.failure()).prefix("--rate");
@@ -306,7 +313,7 @@ CLI::App* add_init_command(CLI::App& app, InitOptions& options) {
   command->add_flag("--rotate", plan.rotate, "Randomized Hadamard transform first")->group("Compression");
   command->add_flag("--error-feedback", plan.error_feedback, "Devices make up for what compression loses")
       ->group("Compression");
-  std::string modes = "How fine an update is:";
+  std::string modes = "How fine an update is (error, unless a width is given or the codec has none):";
   for (uint8_t k = 0; k < plan::kRateModeCount; ++k) {
     modes += std::string(" ") + plan::rate_mode_name(static_cast<plan::RateMode>(k));
   }

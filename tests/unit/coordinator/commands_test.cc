@@ -1,7 +1,9 @@
 // The commands on real folders: init, enroll, revoke, export and status, as a user would run them one after another.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <sys/stat.h>
+#include <filesystem>
 
 #include <CLI/CLI.hpp>
 #include <cstring>
@@ -152,6 +154,8 @@ TEST_F(CommandsTest, InitFindsWrongWordsBeforeItTouchesTheDisk) {
   expect_error(failure_with([](InitOptions& o) { o.fleet_name = "my fleet"; }), Error::kInvalidArgument, "--name");
   expect_error(failure_with([](InitOptions& o) { o.plan.rounds = 0; }), Error::kOutOfRange, "rounds");
   expect_error(failure_with([](InitOptions& o) { o.plan.codec = "zip"; }), Error::kUnknownName, "--codec");
+  expect_error(failure_with([](InitOptions& o) { o.plan.rate = "fast"; }), Error::kUnknownName, "--rate");
+  expect_error(failure_with([](InitOptions& o) { o.plan.late = "drop"; }), Error::kUnknownName, "--late");
   expect_error(failure_with([](InitOptions& o) { o.plan.bits = 0; }), Error::kOutOfRange, "--bits");
   expect_error(failure_with([](InitOptions& o) {
                  o.plan.bits = 4;
@@ -170,6 +174,30 @@ TEST_F(CommandsTest, InitFindsWrongWordsBeforeItTouchesTheDisk) {
                "bad.toml: line 4: unknown key size");
   expect_error(failure_with([this](InitOptions& o) { o.plan_path = folder_.file("bad.toml"); }), Error::kUnknownName,
                "bad.toml: line");
+}
+
+TEST_F(CommandsTest, PrecisionFollowsTheScheduleUnlessAWidthIsGiven) {
+  struct Case {
+    const char* words;
+    plan::RateMode mode;
+  };
+  int number = 0;
+  for (const Case& each :
+       {Case{"", plan::RateMode::kError}, Case{" --codec dithered", plan::RateMode::kError},
+        Case{" --bits 1", plan::RateMode::kFixed}, Case{" --step 0.01", plan::RateMode::kFixed},
+        Case{" --codec qsgd", plan::RateMode::kFixed}, Case{" --codec fp32", plan::RateMode::kFixed},
+        Case{" --bits 1 --rate kimad", plan::RateMode::kKimad}, Case{" --rate fixed", plan::RateMode::kFixed}}) {
+    CLI::App app;
+    InitOptions options;
+    add_init_command(app, options);
+    const std::string folder = state_.path() + std::to_string(++number);
+    app.parse("init --state " + folder + each.words);
+    expect_ok(init_fleet(options, out_));
+    Result<RunInputs> inputs = load_run_inputs(StateFolder(folder));
+    ASSERT_TRUE(inputs.ok()) << inputs.failure().text();
+    EXPECT_EQ(inputs->plan.rate.mode, each.mode) << each.words;
+    std::filesystem::remove_all(folder);
+  }
 }
 
 TEST_F(CommandsTest, TheCommandLineGoesOverThePlanFile) {

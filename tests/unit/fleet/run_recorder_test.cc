@@ -100,7 +100,7 @@ TEST(RunRecorder, AFloodOfWarningsIsCounted) {
 
 TEST(CodecLabel, SaysWhatWasAskedFor) {
   RunConfig config;
-  EXPECT_EQ(codec_label(config), "dithered");
+  EXPECT_EQ(codec_label(config), "dithered, error");
   config.bits = 1.0;
   EXPECT_EQ(codec_label(config), "dithered, 1 bit");
   config.bits = 0.25;
