@@ -83,7 +83,7 @@ rate::LinkLimits UploadRate::limits(Instant now) const {
   limits.goodput = goodput_.estimate();
   limits.bandwidth_mean = bandwidth_mean_;
   limits.overhead_bytes = kOfferBytes;
-  limits.probe = kept_in_row_ >= kKeptInRowMax;
+  limits.probe = probing_ || kept_in_row_ >= kKeptInRowMax;
   if (deadline_ == kNever) return limits;
   limits.time_left = std::max(Duration::zero(), deadline_ - now);
   const auto share = Duration(static_cast<int64_t>(kReserveShare * static_cast<double>(limits.time_left.count())));
@@ -126,6 +126,7 @@ std::optional<RateReport> UploadRate::handle_outcome(Instant now, UploadOutcome 
   open_.reset();
   report.outcome = outcome == UploadOutcome::kInTime && now > open_deadline_ ? UploadOutcome::kLate : outcome;
   report.carried = carried;
+  probing_ = report.outcome == UploadOutcome::kInTime && report.decision.bound == rate::RateBound::kCoarsest;
   return report;
 }
 

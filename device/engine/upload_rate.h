@@ -77,6 +77,7 @@ class UploadRate {
   double bandwidth_mean_ = 0.0;  // of the estimates that earlier updates were decided with, bytes a second; 0 = none
   double backlog_bytes_ = 0.0;   // given up at backlog_at_
   Instant backlog_at_{};
+  bool probing_ = false;      // the last update was sent against the estimate, and was in time
   uint32_t kept_in_row_ = 0;  // updates that were not sent, since one was
   Duration round_time_{};     // its length, as far as this device saw it
   Instant training_began_{};

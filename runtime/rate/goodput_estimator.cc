@@ -11,6 +11,9 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 constexpr double kWeightKept = 0.917004043204671;  // 2^(-1/8): a sample's weight halves with each eight newer ones
+// A link that was this many times faster than the estimate for so many samples in a row is another link now.
+constexpr double kJump = 4.0;
+constexpr uint32_t kJumpSamples = 3;
 // Of a stretch that took mostly round trips, it is known only that the link was no slower than this share of it says.
 constexpr uint64_t kTransferShareMin = 4;
 // An unfinished stretch says something once it has lasted this long. What is on its way then is more than what was
@@ -46,8 +49,9 @@ void GoodputEstimator::handle_acknowledged(Instant now, uint64_t bytes, bool all
   count_busy_time(now);
   open_.bytes = std::min(kOpenBytesMax, open_.bytes + std::min(bytes, kOpenBytesMax));
   busy_ = !all;
-  // Seconds of one upload are much alike: a whole one, or its next two seconds, is one sample.
-  const bool whole = all && open_.bytes >= kSampleBytesMin;
+  // Seconds of one upload are much alike: a whole one, or its next two seconds, is one sample. So is a small one that
+  // was far too fast for what is known: updates may be small because the link was bad.
+  const bool whole = all && (open_.bytes >= kSampleBytesMin || jumps());
   const bool long_enough = open_.busy_us >= static_cast<uint64_t>(kSampleTimeMin.count());
   if (whole || (long_enough && open_.bytes > 0)) close_stretch();
 }
@@ -82,6 +86,23 @@ uint64_t GoodputEstimator::transfer_us(const Stretch& stretch) const {
   return latency >= stretch.busy_us ? least : std::max(least, stretch.busy_us - latency);
 }
 
+// Whether the unfinished stretch, all acknowledged, was much faster than what is known.
+bool GoodputEstimator::jumps() const {
+  if (count_ == 0 || open_.bytes == 0) return false;
+  const double rate = 1e6 * static_cast<double>(open_.bytes) / static_cast<double>(transfer_us(open_));
+  return rate > kJump * sample_quantile(quantile_);
+}
+
+// What was known of a worse link is forgotten once it has clearly become a better one.
+void GoodputEstimator::forget_before_jump() {
+  if (count_ <= kJumpSamples) return;
+  const double known = sample_quantile(quantile_);
+  for (uint32_t age = 0; age < kJumpSamples; ++age) {
+    if (newest(age).rate() <= kJump * known) return;
+  }
+  count_ = kJumpSamples;
+}
+
 void GoodputEstimator::close_stretch() {
   const Stretch stretch = open_;
   open_ = Stretch{};
@@ -97,6 +118,7 @@ void GoodputEstimator::close_stretch() {
   samples_[next_] = sample;
   next_ = (next_ + 1) % kSamplesMax;
   count_ = std::min(count_ + 1, kSamplesMax);
+  forget_before_jump();
 }
 
 // The least rate that samples of at least `share` of the weight do not exceed.

@@ -79,6 +79,8 @@ class GoodputEstimator {
 
   void count_busy_time(Instant now);
   void close_stretch();
+  bool jumps() const;
+  void forget_before_jump();
   const Sample& newest(uint32_t age) const { return samples_[(next_ + kSamplesMax - 1 - age) % kSamplesMax]; }
   double sample_quantile(double share) const;
   double conservative_rate() const;

@@ -66,9 +66,9 @@ double accuracy_of(const RateFleet& fleet, std::span<const float> model) {
 }
 
 TEST(RateSimulation, AfterAStepOfTheLinkNoRoundIsMissedBeyondTheFirst) {
-  const RateTrace trace("step", {row(seconds(15), 1000.0), row(seconds(100'000), 30.0)});
+  const RateTrace trace("step", {row(seconds(8), 1000.0), row(seconds(100'000), 30.0)});
   RateFleet fleet(trace);
-  fleet.options.plan.rounds = 40;
+  fleet.options.plan.rounds = 26;
   fleet.options.plan.deadline_seconds = 4.0;
   fleet.options.plan.codec.bits = 8.0F;
   const SimulationReport report = simulate(fleet.options);
@@ -81,7 +81,7 @@ TEST(RateSimulation, AfterAStepOfTheLinkNoRoundIsMissedBeyondTheFirst) {
   for (const SimulatedRound& round : report.history) {
     const Duration took = round.closed_at - opened_at;
     opened_at = round.closed_at;
-    if (round.closed_at < seconds(15)) {
+    if (round.closed_at < seconds(8)) {
       ++before;
       EXPECT_TRUE(round.missed.empty()) << "before the step\n" << missed_of(report);
       EXPECT_GT(round.bits_per_coordinate, 7.0);
@@ -118,11 +118,11 @@ TEST(RateSimulation, WhatNeverFitsForSeveralRoundsIsNotLost) {
   // Once the devices know their links: minutes of 1.2 kbit/s up, in which not even a kilobyte leaves before a deadline.
   const LinkRow dull{seconds(180), 1000.0, 1.2, milliseconds(40)};
   const RateTrace thin("thin",
-                       {row(seconds(10), 1000.0), dull, row(seconds(60), 1000.0), dull, row(seconds(100'000), 1000.0)});
+                       {row(seconds(4), 1000.0), dull, row(seconds(60), 1000.0), dull, row(seconds(100'000), 1000.0)});
   RateFleet reference(good);
   RateFleet fleet(thin);
   for (RateFleet* each : {&reference, &fleet}) {
-    each->options.plan.rounds = 40;
+    each->options.plan.rounds = 30;
     each->options.plan.deadline_seconds = 4.0;
     each->options.plan.rate.step_ratio_max = 8.0F;
     each->options.plan.codec.codec = plan::CodecId::kDeadzone;
