@@ -28,12 +28,14 @@ class RatePlanner {
   void fill(const std::string& device, plan::RoundPlan& plan) const;
 
  private:
-  double solve_k(uint32_t round) const;
+  void add(const RoundResult& result);
+  double solve_k() const;
 
   FleetPlan plan_;
   uint64_t coordinates_;
   std::vector<double> losses_;  // of the closed rounds
   std::vector<double> spread_;  // energy of the updates around their mean
+  double k_ = 0.0;              // of the next round
   std::unordered_map<std::string, uint32_t> weights_;
 };
 

@@ -62,6 +62,31 @@ TEST(RatePlannerTest, QuantizationTakesItsShareOfTheNoise) {
   EXPECT_NEAR(quantization / noise, 0.1, 1e-5);
 }
 
+// A learning rate that falls makes later errors count more, relative to what they would: what contracts less is kept
+// longer.
+TEST(RatePlannerTest, TheLearningRatesScheduleEntersTheWeights) {
+  FleetPlan fleet = plan_of(plan::RateMode::kError);
+  fleet.horizon = 3.0;
+  fleet.training.schedule = plan::Schedule::kExponential;
+  fleet.training.learning_rate = 0.1F;
+  fleet.training.learning_rate_end = 0.001F;
+  RatePlanner planner(fleet, kCoordinates, {});
+  for (uint32_t round = 1; round <= 5; ++round) planner.handle_closed(closed(round, 1.0, 5.0, 1.0));
+  const double k = static_cast<double>(planned(planner, 6).rate.k);
+  std::vector<double> rates;
+  for (uint32_t round = 1; round <= fleet.rounds; ++round)
+    rates.push_back(static_cast<double>(plan::learning_rate_at(fleet.training, round, fleet.rounds)));
+  const rate::Horizon horizon{fleet.rounds, static_cast<double>(contraction_of(fleet)), rates, false};
+  double quantization = 0.0, noise = 0.0;
+  for (uint32_t t = 0; t < fleet.rounds; ++t) {
+    const double weight = std::exp(rate::log_weight(horizon, t));
+    const double step = 1.0 / (k * std::sqrt(weight));
+    quantization += weight * static_cast<double>(kCoordinates) * step * step / 12.0;
+    noise += weight * (t < 5 ? 4.0 : 4.0 * std::pow(rates[t] / rates[5], 2));
+  }
+  EXPECT_NEAR(quantization / noise, 0.1, 1e-4);
+}
+
 TEST(RatePlannerTest, ARestartPlansTheSame) {
   const FleetPlan fleet = plan_of(plan::RateMode::kError);
   RatePlanner planner(fleet, kCoordinates, {});
