@@ -167,6 +167,7 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   }
   session.device = claimed;
   session.held_version = hello.held_run == options_.round.run ? hello.held_model_version : 0;
+  session.pushed_version = 0;
   session.protocol = std::min<uint16_t>(hello.protocol_max, wire::kProtocolMax);
   if (const auto other = session_by_device_.find(claimed); other != session_by_device_.end() && other->second != id) {
     // The device has started anew, or a second machine uses its name: the newest session is the device.
@@ -373,10 +374,12 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
 
 // Lines up the delta that brings the device to the newest version, if it is small; the version that it holds, or 0.
 uint64_t CoordinatorEngine::push_delta(Session& session) {
-  if (session.held_version == 0 || session.held_version == messages_.model_version()) return 0;
+  const uint64_t newest = messages_.model_version();
+  if (session.held_version == 0 || session.held_version == newest || session.pushed_version == newest) return 0;
   const ModelMessages::Message message = messages_.message_for(session.held_version, rounds_.model_deltas());
   if (message.base_version != session.held_version || message.bytes.size() > options_.push_bytes_max) return 0;
   session.model = {session.held_version, message.base_version, 0, message.bytes.size()};
+  session.pushed_version = newest;
   return session.held_version;
 }
 

@@ -121,7 +121,8 @@ class CoordinatorEngine {
     std::optional<wire::Refusal> refusal_due;
     std::string refusal_detail;
     ModelRange model;
-    uint64_t held_version = 0;  // of this run's model, as far as is known; 0 = none
+    uint64_t held_version = 0;    // of this run's model, as far as is known; 0 = none
+    uint64_t pushed_version = 0;  // the newest that was sent without being asked for
     uint16_t protocol = wire::kProtocolMax;
     DeviceActivity activity = DeviceActivity::kOnline;
   };

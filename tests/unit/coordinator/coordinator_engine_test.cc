@@ -199,6 +199,14 @@ TEST_F(Engine, AWholeUpdateInItsOfferCountsAndTheNextDeltaFollowsItsPlanUnasked)
   const auto chunk = answer();
   ASSERT_TRUE(chunk.has_value() && std::holds_alternative<wire::ModelChunk>(*chunk));
   EXPECT_EQ(std::get<wire::ModelChunk>(*chunk).base_version, 1U);
+  EXPECT_FALSE(answer().has_value());
+
+  // The plan is said again when the round is extended; the delta is not.
+  engine_->handle_timeout(Instant{} + seconds(600));
+  const auto again = answer();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(std::get<wire::RoundPlan>(*again).delta_from, 0U);
+  EXPECT_FALSE(answer().has_value());
 }
 
 TEST_F(Engine, ADamagedUpdateInItsOfferIsRefusedAndMayComeAgain) {
