@@ -21,6 +21,51 @@ struct DownlinkSpec {
   bool quantized() const { return bits > 0.0 || step > 0.0F; }
 };
 
+// When updates count: docs/rounds.md.
+struct PolicySpec {
+  plan::RoundPolicy policy = plan::RoundPolicy::kSync;
+  double grace_seconds = 0.0;       // sync: after a round could close, uploads under way are waited for; 0..86400
+  uint32_t staleness_max = 0;       // versions that an update may be behind and still count; 0..1000
+  double staleness_exponent = 0.5;  // such an update counts (1 + versions behind)^-exponent; 0..10
+  uint32_t buffer = 10;             // buffered: updates that move the model once (K); 1..1000000
+  uint32_t offline_updates = 0;     // buffered: further updates of a device that cannot reach the coordinator; 0..16
+};
+
+// How the updates of a round become one.
+enum class AggregationMethod : uint8_t { kMean = 0, kMedian = 1, kTrimmedMean = 2, kKrum = 3 };
+inline constexpr uint8_t kAggregationMethodCount = 4;
+const char* aggregation_method_name(AggregationMethod method);  // "mean", ...; never null
+
+struct AggregationSpec {
+  AggregationMethod method = AggregationMethod::kMean;
+  double clip_norm = 0.0;  // an update with a larger L2 norm is scaled down to it; 0 = none; 0..1e6
+  double trim = 0.1;       // trimmed mean: share that is left out at each end of a coordinate; 0..0.499
+  uint32_t byzantine = 1;  // krum: devices that may lie (f); 0..1000000
+  uint32_t krum_keep = 1;  // krum: updates that are averaged (m of multi-Krum); 1..1000000
+};
+
+// How the model follows what was aggregated (Reddi et al. 2021).
+enum class ServerOptimizer : uint8_t { kAvg = 0, kMomentum = 1, kAdam = 2, kYogi = 3, kAdagrad = 4 };
+inline constexpr uint8_t kServerOptimizerCount = 5;
+const char* server_optimizer_name(ServerOptimizer optimizer);  // "avg", "momentum", ...; never null
+
+struct ServerSpec {
+  ServerOptimizer optimizer = ServerOptimizer::kAvg;
+  double learning_rate = 1.0;  // 1e-6..100
+  double momentum = 0.9;       // momentum: [0, 1)
+  bool nesterov = false;       // momentum: the outer Nesterov step of DiLoCo
+  double beta1 = 0.9;          // adam, yogi, adagrad: [0, 1)
+  double beta2 = 0.99;         // adam, yogi: [0, 1)
+  double tau = 1e-3;           // adam, yogi, adagrad: adaptivity floor, 1e-9..1
+};
+
+// When a device need not be connected.
+struct PaceSpec {
+  bool come_back = false;           // devices with nothing to do are told when to return, and disconnect
+  double come_back_seconds = 30.0;  // below this a connection is not worth giving up; 1..86400
+  uint32_t ping_seconds = 300;      // silence after which a connected device asks for a sign of life; 0 = never
+};
+
 struct FleetPlan {
   uint32_t rounds = 20;         // 1..1000000
   uint64_t seed = 1;            // of everything random in the run; 0..2^63-1, which is what TOML can hold
@@ -32,6 +77,10 @@ struct FleetPlan {
   plan::TrainingSpec training;
   plan::CodecSpec codec;
   DownlinkSpec downlink;
+  PolicySpec policy;
+  AggregationSpec aggregation;
+  ServerSpec server;
+  PaceSpec pace;
   plan::RateSpec rate;
   // Of DQ-SGD's schedule: by e^-horizon does an error of the first round count less than one of the last.
   // rate.contraction follows from it and the number of rounds: see contraction_of(). 0..20.
@@ -45,6 +94,10 @@ inline float contraction_of(const FleetPlan& plan) {
 
 // Error::kOk, or which field is out of its range.
 Failure check(const DownlinkSpec& downlink);
+Failure check(const PolicySpec& policy);
+Failure check(const AggregationSpec& aggregation);
+Failure check(const ServerSpec& server);
+Failure check(const PaceSpec& pace);
 Failure check(const FleetPlan& plan);
 
 // Reads plan.toml; every failure names the line, or the key and its value. Unknown keys are refused (a typing error
@@ -59,6 +112,9 @@ Result<plan::Coder> coder_from_name(std::string_view name);
 // The same for plan::rate_mode_name and plan::schedule_name.
 Result<plan::RateMode> rate_mode_from_name(std::string_view name);
 Result<plan::Schedule> schedule_from_name(std::string_view name);
+Result<plan::RoundPolicy> round_policy_from_name(std::string_view name);
+Result<AggregationMethod> aggregation_method_from_name(std::string_view name);
+Result<ServerOptimizer> server_optimizer_from_name(std::string_view name);
 
 // The same plan as a commented file.
 std::string fleet_plan_toml(const FleetPlan& plan);

@@ -27,6 +27,12 @@ const char* schedule_name(Schedule schedule) {
   return index < kScheduleCount ? kNames[index] : "unknown";
 }
 
+const char* round_policy_name(RoundPolicy policy) {
+  static constexpr const char* kNames[kRoundPolicyCount] = {"sync", "buffered"};
+  const auto index = static_cast<uint8_t>(policy);
+  return index < kRoundPolicyCount ? kNames[index] : "unknown";
+}
+
 float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds) {
   const double first = static_cast<double>(training.learning_rate);
   const double last = static_cast<double>(training.learning_rate_end);
@@ -107,6 +113,11 @@ Failure check(const RoundPlan& plan) {
   RUNNEL_TRY(count_in_range("round", plan.round, 1, plan.rounds));
   RUNNEL_TRY(check(plan.training));
   RUNNEL_TRY(check(plan.codec));
+  if (static_cast<uint8_t>(plan.policy) >= kRoundPolicyCount) {
+    return fail(Error::kUnsupported, "round policy %u is not known here", static_cast<unsigned>(plan.policy));
+  }
+  RUNNEL_TRY(count_in_range("staleness_max", plan.staleness_max, 0, 1000));
+  RUNNEL_TRY(count_in_range("offline_updates", plan.offline_updates, 0, 16));
   return check(plan.rate);
 }
 

@@ -94,6 +94,16 @@ struct TrainingSpec {
 // The learning rate of `round` of `rounds` (1-based): from learning_rate to learning_rate_end along the schedule.
 float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds);
 
+// When updates count. Numbers are on the wire: never renumber, only add.
+enum class RoundPolicy : uint8_t {
+  kSync = 0,      // a round's updates start from one model; the round closes with what came by its deadline
+  kBuffered = 1,  // FedBuff (Nguyen et al. 2022): whoever is done is counted, and every K updates the model moves
+};
+inline constexpr uint8_t kRoundPolicyCount = 2;
+
+// "sync", "buffered"; never null.
+const char* round_policy_name(RoundPolicy policy);
+
 struct RoundPlan {
   uint64_t run = 0;    // identifies one training run of one coordinator
   uint32_t round = 0;  // 1..rounds
@@ -104,6 +114,9 @@ struct RoundPlan {
   TrainingSpec training;
   CodecSpec codec;
   RateSpec rate;
+  RoundPolicy policy = RoundPolicy::kSync;
+  uint32_t staleness_max = 0;    // versions that the model may be ahead of an update's for it to count; 0..1000
+  uint32_t offline_updates = 0;  // further updates on this plan while the coordinator is out of reach; 0..16
 };
 
 // Sets what `bits` a coordinate means for the codec: whole bits of sign and level for the schemes with levels (2..16;

@@ -35,8 +35,9 @@ struct BodyBuilder {
     const auto codecs = b.CreateVector(m.codecs.begin(), m.codecs.size());
     const auto software = text(b, m.software);
     const auto device = text(b, m.device);
-    return frame(schema::Body::Hello, schema::CreateHello(b, m.protocol_min, m.protocol_max, device, software, codecs,
-                                                          m.frame_bytes_max, m.held_run, m.held_model_version));
+    return frame(schema::Body::Hello,
+                 schema::CreateHello(b, m.protocol_min, m.protocol_max, device, software, codecs, m.frame_bytes_max,
+                                     m.held_run, m.held_model_version, m.unavailable));
   }
   Offset<schema::Frame> operator()(const Welcome& m) {
     return frame(schema::Body::Welcome,
@@ -56,7 +57,8 @@ struct BodyBuilder {
             p.codec.bits, p.codec.rotate, p.codec.error_feedback, p.codec.keep, static_cast<uint8_t>(t.schedule),
             t.learning_rate_end, static_cast<uint8_t>(p.rate.mode), p.rate.contraction, p.rate.k, p.rate.error_share,
             p.rate.budget_bytes, p.rate.resolution, p.rate.weight_ratio, p.rate.deadline, p.rate.save_time,
-            p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max, m.delta_from));
+            p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max, m.delta_from,
+            static_cast<uint8_t>(p.policy), p.staleness_max, static_cast<uint8_t>(p.offline_updates)));
   }
   Offset<schema::Frame> operator()(const ModelRequest& m) {
     return frame(schema::Body::ModelRequest,
@@ -69,7 +71,7 @@ struct BodyBuilder {
   Offset<schema::Frame> operator()(const UpdateOffer& m) {
     return frame(schema::Body::UpdateOffer,
                  schema::CreateUpdateOffer(b, m.run, m.sequence, m.round, m.total_bytes, m.checksum,
-                                           m.payload.empty() ? 0 : chunk(b, m.payload)));
+                                           m.payload.empty() ? 0 : chunk(b, m.payload), m.model_version));
   }
   Offset<schema::Frame> operator()(const UpdateChunk& m) {
     return frame(schema::Body::UpdateChunk, schema::CreateUpdateChunk(b, m.sequence, m.offset, chunk(b, m.payload)));
@@ -85,7 +87,7 @@ struct BodyBuilder {
   Offset<schema::Frame> operator()(const Ping& m) { return frame(schema::Body::Ping, schema::CreatePing(b, m.nonce)); }
   Offset<schema::Frame> operator()(const Pong& m) { return frame(schema::Body::Pong, schema::CreatePong(b, m.nonce)); }
   Offset<schema::Frame> operator()(const Bye& m) {
-    return frame(schema::Body::Bye, schema::CreateBye(b, static_cast<schema::ByeCause>(m.cause)));
+    return frame(schema::Body::Bye, schema::CreateBye(b, static_cast<schema::ByeCause>(m.cause), m.come_back_ms));
   }
 };
 

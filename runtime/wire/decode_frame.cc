@@ -35,6 +35,7 @@ Result<Message> convert(const schema::Hello& from) {
   to.frame_bytes_max = from.frame_bytes_max();
   to.held_run = from.held_run();
   to.held_model_version = from.held_model_version();
+  to.unavailable = from.unavailable();
   return Message(to);
 }
 
@@ -96,6 +97,9 @@ Result<Message> convert(const schema::RoundPlan& from) {
   rate.per_layer = from.per_layer();
   rate.late = static_cast<plan::LatePolicy>(from.late());
   rate.step_ratio_max = from.step_ratio_max();
+  to.plan.policy = static_cast<plan::RoundPolicy>(from.policy());
+  to.plan.staleness_max = from.staleness_max();
+  to.plan.offline_updates = from.offline_updates();
   if (Failure bad = plan::check(to.plan); !bad.ok()) return bad.prefix("RoundPlan");
   to.delta_from = from.delta_from();
   to.model_bytes = from.model_bytes();
@@ -117,8 +121,8 @@ Result<Message> convert(const schema::ModelChunk& from) {
 }
 
 Result<Message> convert(const schema::UpdateOffer& from) {
-  const UpdateOffer to{from.run(),         from.sequence(), from.round(),
-                       from.total_bytes(), from.checksum(), bytes_of(from.payload())};
+  const UpdateOffer to{from.run(),      from.sequence(),          from.round(),        from.total_bytes(),
+                       from.checksum(), bytes_of(from.payload()), from.model_version()};
   if (to.sequence == 0) return fail(Error::kMalformed, "UpdateOffer.sequence is 0");
   if (to.total_bytes == 0 || to.total_bytes > kBlobBytesMax) {
     return fail(Error::kLimit, "UpdateOffer.total_bytes is %llu, it must be 1..%llu",
@@ -158,7 +162,8 @@ Result<Message> convert(const schema::Pong& from) {
   return Message(Pong{from.nonce()});
 }
 Result<Message> convert(const schema::Bye& from) {
-  return Message(Bye{from.cause() == schema::ByeCause::finished ? ByeCause::kFinished : ByeCause::kLeaving});
+  return Message(
+      Bye{from.cause() == schema::ByeCause::finished ? ByeCause::kFinished : ByeCause::kLeaving, from.come_back_ms()});
 }
 
 Result<Message> convert_body(const schema::Frame& frame) {

@@ -38,6 +38,7 @@ struct Hello {
   uint32_t frame_bytes_max = kFrameBytesMax;
   uint64_t held_run = 0;
   uint64_t held_model_version = 0;
+  bool unavailable = false;
 };
 
 struct Welcome {
@@ -81,6 +82,7 @@ struct UpdateOffer {
   uint64_t total_bytes = 0;
   uint32_t checksum = 0;
   ByteView payload = {};  // empty, or total_bytes of it
+  uint64_t model_version = 0;
 };
 
 struct UpdateChunk {
@@ -114,6 +116,7 @@ enum class Reason : uint16_t {
   kBusy = 12,
   kStorage = 13,
   kCodec = 14,
+  kStale = 15,
 };
 
 // "round_closed" and so on; "unspecified" for numbers from a newer peer.
@@ -136,6 +139,7 @@ struct Pong {
 enum class ByeCause : uint8_t { kLeaving = 0, kFinished = 1 };
 struct Bye {
   ByeCause cause = ByeCause::kLeaving;
+  uint32_t come_back_ms = 0;
 };
 
 using Message = std::variant<Hello, Welcome, RoundPlan, ModelRequest, ModelChunk, UpdateOffer, UpdateChunk, UpdateAck,

@@ -7,15 +7,17 @@ namespace runnel::testing_programs {
 namespace {
 
 TEST(Crash, AnUpdateTrainedBeforeTheDeviceDiedArrivesWithoutTrainingAgain) {
-  // The coordinator goes away as soon as the device trains, and training takes far longer than that, so that the update
-  // cannot be delivered in the device's first life.
+  // The coordinator goes away as soon as the device trains (it has the model then), and training takes far longer than
+  // that, so that the update cannot be delivered in the device's first life.
   RunningFleet fleet(1, {"--rounds", "1", "--epochs", "200"});
   ASSERT_TRUE(fleet.made()) << fleet.why_not();
   ASSERT_TRUE(fleet.start_coordinator());
   fleet.start_device(0, {"--ram-max", "64M"});
-  ASSERT_TRUE(eventually([&] { return contains(fleet.device(0).output(), "round 1 of 1"); }));
+  ASSERT_TRUE(eventually([&] { return contains(fleet.device(0).output(), "training memory"); }))
+      << fleet.device(0).output();
   fleet.coordinator().stop(SIGKILL);
-  ASSERT_TRUE(eventually([&] { return contains(fleet.device(0).output(), "update 1 of round 1 stored"); }));
+  ASSERT_TRUE(eventually([&] { return contains(fleet.device(0).output(), "update 1 of round 1 stored"); }))
+      << fleet.device(0).output();
   fleet.device(0).stop(SIGKILL);
 
   ASSERT_TRUE(fleet.start_coordinator());

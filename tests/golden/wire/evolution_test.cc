@@ -37,7 +37,8 @@ TEST(Evolution, FieldsThatAreNotKnownYetAreIgnored) {
     const auto codecs = b.CreateVector(hello.codecs.begin(), hello.codecs.size());
     return later::CreateHello(b, hello.protocol_min, hello.protocol_max, b.CreateString(std::string(hello.device)),
                               b.CreateString(std::string(hello.software)), codecs, hello.frame_bytes_max,
-                              hello.held_run, hello.held_model_version, 87, b.CreateString("north\nwest"));
+                              hello.held_run, hello.held_model_version, hello.unavailable, 87,
+                              b.CreateString("north\nwest"));
   });
   EXPECT_EQ(describe_decoded(future_hello), describe(Message(hello)));
 

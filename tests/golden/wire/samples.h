@@ -128,6 +128,20 @@ inline RoundPlan round_plan_push() {
   return message;
 }
 
+// And since updates may come when it suits the device.
+inline Hello hello_unavailable() {
+  Hello message = hello();
+  message.unavailable = true;
+  return message;
+}
+inline RoundPlan round_plan_buffered() {
+  RoundPlan message = round_plan_push();
+  message.plan.policy = plan::RoundPolicy::kBuffered;
+  message.plan.staleness_max = 20;
+  message.plan.offline_updates = 3;
+  return message;
+}
+
 // A second frame of a kind that frames() has, from the day on which its table grew.
 inline std::vector<FrameSample> grown_frames() {
   return {{"round_plan_dithered.rnl", round_plan_dithered()},
@@ -136,7 +150,12 @@ inline std::vector<FrameSample> grown_frames() {
           {"round_plan_push.rnl", round_plan_push()},
           {"update_offer_whole.rnl", UpdateOffer{kRun, 7, 5, sizeof kUpdatePart, 0xE3069283U, kUpdatePart}},
           {"model_request_held.rnl", ModelRequest{kRun, 5, 4096, 8192, 3}},
-          {"model_chunk_delta.rnl", ModelChunk{5, 2, 300, kModelPart, 3}}};
+          {"model_chunk_delta.rnl", ModelChunk{5, 2, 300, kModelPart, 3}},
+          {"hello_unavailable.rnl", hello_unavailable()},
+          {"round_plan_buffered.rnl", round_plan_buffered()},
+          {"update_offer_version.rnl", UpdateOffer{kRun, 7, 5, 1234, 0xE3069283U, {}, 4}},
+          {"refusal_stale.rnl", Refusal{Reason::kStale, "24 versions behind, 20 count", 7, 0}},
+          {"bye_come_back.rnl", Bye{ByeCause::kLeaving, 90000}}};
 }
 
 // A network with a layer of every kind: 1x6x6 -> conv 2x6x6 -> relu -> max pool 2x3x3 -> average pool 2x1x1 -> flatten

@@ -59,11 +59,11 @@ TEST(MessageName, IsTheSchemasName) {
 
 TEST(ReasonName, IsOneForEachAndUnspecifiedForOthers) {
   std::set<std::string> names;
-  for (uint16_t reason = 0; reason <= 14; ++reason) names.insert(reason_name(static_cast<Reason>(reason)));
-  EXPECT_EQ(names.size(), 15U);
+  for (uint16_t reason = 0; reason <= 15; ++reason) names.insert(reason_name(static_cast<Reason>(reason)));
+  EXPECT_EQ(names.size(), 16U);
   EXPECT_STREQ(reason_name(Reason::kRoundClosed), "round_closed");
   EXPECT_STREQ(reason_name(Reason::kCodec), "codec");
-  EXPECT_STREQ(reason_name(static_cast<Reason>(15)), "unspecified");
+  EXPECT_STREQ(reason_name(static_cast<Reason>(16)), "unspecified");
   EXPECT_STREQ(reason_name(static_cast<Reason>(65535)), "unspecified");
 }
 

@@ -24,6 +24,7 @@ class Describer {
     number("frame_bytes_max", m.frame_bytes_max);
     number("held_run", m.held_run);
     number("held_model_version", m.held_model_version);
+    number("unavailable", m.unavailable);
   }
   void operator()(const Welcome& m) {
     number("protocol", m.protocol);
@@ -66,6 +67,9 @@ class Describer {
     number("per_layer", m.plan.rate.per_layer);
     number("late", static_cast<uint64_t>(m.plan.rate.late));
     real("step_ratio_max", m.plan.rate.step_ratio_max);
+    number("policy", static_cast<uint64_t>(m.plan.policy));
+    number("staleness_max", m.plan.staleness_max);
+    number("offline_updates", m.plan.offline_updates);
     number("codec", static_cast<uint64_t>(m.plan.codec.codec));
     number("levels", m.plan.codec.levels);
     number("bucket", m.plan.codec.bucket);
@@ -98,6 +102,7 @@ class Describer {
     number("total_bytes", m.total_bytes);
     number("checksum", m.checksum);
     bytes("payload", m.payload);
+    number("model_version", m.model_version);
   }
   void operator()(const UpdateChunk& m) {
     number("sequence", m.sequence);
@@ -117,7 +122,10 @@ class Describer {
   }
   void operator()(const Ping& m) { number("nonce", m.nonce); }
   void operator()(const Pong& m) { number("nonce", m.nonce); }
-  void operator()(const Bye& m) { number("cause", static_cast<uint64_t>(m.cause)); }
+  void operator()(const Bye& m) {
+    number("cause", static_cast<uint64_t>(m.cause));
+    number("come_back_ms", m.come_back_ms);
+  }
 
   void operator()(const Update& m) {
     number("run", m.run);

@@ -55,6 +55,7 @@ RC_GTEST_PROP(RoundTrip, Hello, ()) {
   const std::string software = any_text(kTextBytesMax);
   Hello message;
   message.protocol_max = any<uint16_t>();
+  message.unavailable = any<bool>();
   message.protocol_min = static_cast<uint16_t>(*rc::gen::inRange<uint32_t>(0, message.protocol_max + 1U));
   message.device = device;
   message.software = software;
@@ -126,6 +127,9 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   rate.per_layer = any<bool>();
   rate.late = any<bool>() ? plan::LatePolicy::kKeep : plan::LatePolicy::kSend;
   rate.step_ratio_max = any_real(1.0F, 1e9F);
+  message.plan.policy = *rc::gen::element(plan::RoundPolicy::kSync, plan::RoundPolicy::kBuffered);
+  message.plan.staleness_max = *rc::gen::inRange<uint32_t>(0, 1001);
+  message.plan.offline_updates = *rc::gen::inRange<uint32_t>(0, 17);
   expect_round_trip(message);
 }
 
@@ -166,7 +170,7 @@ RC_GTEST_PROP(RoundTrip, Refusal, (uint16_t reason, uint64_t sequence, uint32_t 
 RC_GTEST_PROP(RoundTrip, PingPongAndBye, (uint64_t nonce, bool finished)) {
   expect_round_trip(Ping{nonce});
   expect_round_trip(Pong{nonce});
-  expect_round_trip(Bye{finished ? ByeCause::kFinished : ByeCause::kLeaving});
+  expect_round_trip(Bye{finished ? ByeCause::kFinished : ByeCause::kLeaving, any<uint32_t>()});
 }
 
 RC_GTEST_PROP(RoundTrip, Update, ()) {
