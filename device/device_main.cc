@@ -55,6 +55,30 @@ void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {
   command.add_option("--name", options.name, "Device name when there is no bundle")->needs(plaintext);
 }
 
+// The same conditions for training and for the link, each with its own prefix.
+void add_conditions(CLI::App& command, const std::string& prefix, const std::string& what,
+                    runnel::device::ConditionSpec& spec, std::string& hours) {
+  command
+      .add_option(prefix + "-battery-min", spec.battery_min, what + ": only from this charge on, or when fed (percent)")
+      ->check(CLI::Range(0.0, 100.0));
+  command.add_flag(prefix + "-external-power", spec.external_power, what + ": only while charging or fed");
+  command.add_option(prefix + "-hours", hours,
+                     what + ": only within these, for example 22:00-06:00,12:00-13:00 (local time)");
+  command.add_option(prefix + "-temperature-max", spec.temperature_max, what + ": only up to so many degrees Celsius");
+  command.add_flag(prefix + "-unmetered", spec.unmetered, what + ": only on networks that do not cost by volume");
+}
+
+void add_condition_options(CLI::App& command, runnel::device::RunOptions& options) {
+  add_conditions(command, "--train", "Train", options.training_conditions, options.training_hours);
+  add_conditions(command, "--link", "Connect", options.link_conditions, options.link_hours);
+  command.add_option("--metered-interface", options.metered_interfaces,
+                     "A network that costs by volume, for example eth1");
+  command.add_option("--look-every", options.look_seconds, "Seconds between looks at the conditions")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  command.add_option("--system-root", options.system_root, "Where /sys and /proc are (default: the system's own)");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -66,6 +90,7 @@ int main(int argc, char** argv) {
   runnel::device::RunOptions run;
   CLI::App* run_command = app.add_subcommand("run", "Take part in the training until the run is over");
   add_run_options(*run_command, run);
+  add_condition_options(*run_command, run);
 
   runnel::device::RequestOptions request;
   CLI::App* request_command =

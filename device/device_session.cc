@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "device/keep_alive.h"
 #include "runtime/host/file_bytes.h"
 #include "runtime/host/log.h"
 #include "runtime/host/release_memory.h"
@@ -21,6 +22,8 @@ DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, co
       channel_(channel),
       events_(events),
       dump_(dump),
+      training_gate_(settings.training_conditions),
+      link_gate_(settings.link_conditions),
       engine_(settings.engine, outbox, rng, clock_.now(), keeper),
       task_(std::string(settings.engine.name.view()), examples, settings.arena_bytes_max) {}
 
@@ -31,8 +34,10 @@ Failure DeviceSession::run() {
     take_messages(now);
     take_channel_events(now);
     channel_.handle_timeout(now);
+    look_at_conditions(now);
     engine_.handle_timeout(now);
-    if (task_.active()) train_one_step(now);
+    const bool training = task_.active() && engine_.may_train();
+    if (training) train_one_step(now);
     while (const std::optional<Action> action = engine_.poll_action(now)) carry_out(*action, now);
     flush(now);
     report();
@@ -45,12 +50,28 @@ Failure DeviceSession::run() {
       return Error::kOk;
     }
     Duration pause = host::DeviceLink::kForever;
-    const Instant next = std::min(engine_.next_timeout(), channel_.next_timeout());
+    const Instant next = std::min({engine_.next_timeout(), channel_.next_timeout(), look_at_});
     if (next != kNever) pause = std::max(Duration::zero(), next - clock_.now());
-    if (task_.active() || !unsent_.empty())
-      pause = std::min<Duration>(pause, task_.active() ? Duration::zero() : milliseconds(20));
+    if (training || !unsent_.empty()) pause = std::min<Duration>(pause, training ? Duration::zero() : milliseconds(20));
     RUNNEL_TRY(link_.wait(pause));
   }
+}
+
+// Asks now and then whether the device's condition allows training and being connected.
+void DeviceSession::look_at_conditions(Instant now) {
+  if (settings_.conditions == nullptr || now < look_at_) return;
+  look_at_ = now + settings_.look_every;
+  const Observed observed = settings_.conditions->observe();
+  const bool training_changed = training_gate_.update(observed);
+  const bool link_changed = link_gate_.update(observed);
+  engine_.handle_permissions(now, {training_gate_.open(), link_gate_.open()});
+  if (training_changed) report_gate("training", training_gate_);
+  if (link_changed) report_gate("link", link_gate_);
+}
+
+void DeviceSession::report_gate(const char* name, const Gate& gate) {
+  log_line(LogLevel::kInfo, gate.open() ? "%s: allowed again%s" : "%s: not now: %s", name, gate.why().c_str());
+  events_.write("gate", {{"of", std::string_view(name)}, {"open", gate.open()}, {"why", std::string_view(gate.why())}});
 }
 
 void DeviceSession::take_link_events(Instant now) {
@@ -244,6 +265,13 @@ void DeviceSession::report() {
     if (warns) events_.write("warning", {{"text", std::string_view(notice->text)}});
   }
   if (const std::optional<RateReport> rate = engine_.poll_rate_report()) report_rate(*rate);
+  if (engine_.state() == DeviceState::kWaiting && engine_.ping_after() != reported_ping_) {
+    reported_ping_ = engine_.ping_after();
+    const uint64_t bytes = keep_alive_bytes_a_day(reported_ping_);
+    log_line(LogLevel::kInfo, "while there is nothing to do: a sign of life every %lld s, about %llu bytes a day",
+             static_cast<long long>(to_ms(reported_ping_) / 1000), static_cast<unsigned long long>(bytes));
+    events_.write("keep_alive", {{"bytes_a_day", bytes}});
+  }
   if (engine_.state() == reported_state_ && engine_.round() == reported_round_) return;
   reported_state_ = engine_.state();
   reported_round_ = engine_.round();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "device/conditions/conditions.h"
 #include "device/engine/device_engine.h"
 #include "device/training_task.h"
 #include "runtime/host/device_channel.h"
@@ -23,6 +24,10 @@ struct SessionSettings {
   std::string session_path;  // where the secure session is kept over restarts; empty: nowhere
   DeviceOptions engine;
   size_t arena_bytes_max = 0;  // 0 = no limit
+  ConditionSpec training_conditions;
+  ConditionSpec link_conditions;
+  ConditionSource* conditions = nullptr;  // null: nobody looks, and everything is allowed; must outlive the session
+  Duration look_every = seconds(30);
 };
 
 class DeviceSession {
@@ -37,6 +42,8 @@ class DeviceSession {
   bool stopped() const { return stopped_; }
 
  private:
+  void look_at_conditions(Instant now);
+  void report_gate(const char* name, const Gate& gate);
   void take_link_events(Instant now);
   void take_messages(Instant now);
   void take_channel_events(Instant now);
@@ -54,6 +61,9 @@ class DeviceSession {
   host::EventLog& events_;
   host::FrameDump& dump_;
   host::MonotonicClock clock_;
+  Gate training_gate_;
+  Gate link_gate_;
+  Instant look_at_{};
   DeviceEngine engine_;
   TrainingTask task_;
   std::vector<uint8_t> received_;
@@ -63,6 +73,7 @@ class DeviceSession {
   bool stopped_ = false;
   DeviceState reported_state_ = DeviceState::kOffline;
   uint32_t reported_round_ = 0;
+  Duration reported_ping_{};
 };
 
 }  // namespace runnel::device

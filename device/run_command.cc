@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "device/conditions/linux_conditions.h"
 #include "device/device_session.h"
 #include "runtime/host/dataset_file.h"
 #include "runtime/host/device_bundle.h"
@@ -66,6 +67,27 @@ Result<data::Dataset> load_data(const RunOptions& options) {
       data::parse_data_spec(options.data, options.partition, options.split, options.scale);
   if (!spec) return spec.failure();
   return host::load_training_part(*spec, options.part, options.parts, options.seed);
+}
+
+// What must hold, and who looks; nobody if nothing is asked for.
+struct Watch {
+  ConditionSpec training;
+  ConditionSpec link;
+  std::unique_ptr<ConditionSource> source;
+};
+
+Result<Watch> watch_conditions(const RunOptions& options) {
+  Watch watch{options.training_conditions, options.link_conditions, nullptr};
+  Result<Hours> training_hours = parse_hours(options.training_hours);
+  if (!training_hours) return Failure(training_hours.failure()).prefix("--train-hours");
+  Result<Hours> link_hours = parse_hours(options.link_hours);
+  if (!link_hours) return Failure(link_hours.failure()).prefix("--link-hours");
+  watch.training.hours = *training_hours;
+  watch.link.hours = *link_hours;
+  if (!watch.training.asks() && !watch.link.asks()) return watch;
+  LinuxConditionOptions linux_options{options.system_root, options.metered_interfaces, host::unix_seconds};
+  watch.source = std::make_unique<LinuxConditions>(std::move(linux_options));
+  return watch;
 }
 
 // The file is sparse: with the offsets at its two ends it takes what two models take.
@@ -151,7 +173,10 @@ Failure run_device(const RunOptions& options) {
 
   Result<std::unique_ptr<host::ZmqContext>> context = host::ZmqContext::create(16);
   if (!context) return context.failure();
-  Result<std::unique_ptr<host::DeviceLink>> link = host::DeviceLink::create(**context, {});
+  host::DeviceLink::Options link_options;
+  link_options.keepalive_idle_s =
+      0;  // the coordinator's plan says how often a sign of life is wanted; nothing else travels
+  Result<std::unique_ptr<host::DeviceLink>> link = host::DeviceLink::create(**context, link_options);
   if (!link) return link.failure();
 
   SessionSettings settings;
@@ -159,6 +184,12 @@ Failure run_device(const RunOptions& options) {
   settings.session_path = options.insecure_plaintext ? "" : session_path;
   RUNNEL_ASSERT(settings.engine.name.assign(identity->name) && settings.engine.software.assign(kSoftware));
   settings.arena_bytes_max = options.ram_bytes_max;
+  Result<Watch> watch = watch_conditions(options);
+  if (!watch) return watch.failure();
+  settings.training_conditions = watch->training;
+  settings.link_conditions = watch->link;
+  settings.conditions = watch->source.get();
+  settings.look_every = seconds(options.look_seconds);
   host::install_stop_signals();
   DeviceSession session(settings, *outbox, *examples, **link, **channel, **events, *dump, Rng((*entropy)->next_u64()),
                         kept->keeper.get());

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "device/conditions/conditions.h"
 #include "runtime/base/result.h"
 
 namespace runnel::device {
@@ -26,6 +28,13 @@ struct RunOptions {
   bool keep_model = true;               // over restarts, so that only what changed is fetched; takes the model twice
   std::string events_path;
   std::string dump_folder;
+  ConditionSpec training_conditions;
+  ConditionSpec link_conditions;
+  std::string training_hours;  // as parse_hours() reads them
+  std::string link_hours;
+  std::vector<std::string> metered_interfaces;
+  std::string system_root;  // before /sys and /proc
+  uint32_t look_seconds = 30;
 };
 
 // Failures name the option, file or peer that they are about.

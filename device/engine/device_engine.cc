@@ -63,7 +63,32 @@ void DeviceEngine::handle_link_down(Instant now, const char* why) {
       pause / 2 + Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(pause.count()) / 2 + 1)));
   ++failed_attempts_;
   timers_.set(Timer::kReconnect, now + jittered);
+  if (!link_wanted()) {
+    timers_.stop(Timer::kReconnect);
+    notice(Kind::kLink, "link down (%s), and not wanted now", why);
+    return;
+  }
   notice(Kind::kLink, "link down (%s), next attempt in %lld ms", why, static_cast<long long>(to_ms(jittered)));
+}
+
+// Connected only while that is allowed and of use; back at once when there is something to send.
+void DeviceEngine::follow_link_wish(Instant now) {
+  if (finished_ || refused_) return;
+  if (!link_wanted()) {
+    if (link_ != Link::kDown) drop_link(now, "not allowed, or nothing to do");
+    timers_.stop(Timer::kReconnect);
+    resting_ = false;
+  } else if (link_ == Link::kDown && (!timers_.is_set(Timer::kReconnect) || (resting_ && outbox_.pending()))) {
+    timers_.set(Timer::kReconnect, now);
+    resting_ = false;
+  }
+}
+
+void DeviceEngine::handle_permissions(Instant now, Permissions permissions) {
+  const bool training_changed = permissions.training != allowed_.training;
+  allowed_ = permissions;
+  follow_link_wish(now);
+  if (training_changed && link_ == Link::kUp) handle_session_up(now);  // a greeting says whether it is available
 }
 
 void DeviceEngine::drop_link(Instant now, const char* why) {
@@ -88,6 +113,7 @@ bool DeviceEngine::owed_anything() const {
 
 void DeviceEngine::handle_timeout(Instant now) {
   if (timers_.take_expired(Timer::kReconnect, now)) {
+    resting_ = false;
     link_ = Link::kConnecting;
     connect_wanted_ = true;
     timers_.set(Timer::kConnect, now + options_.connect_timeout);
@@ -121,7 +147,7 @@ std::optional<Action> DeviceEngine::poll_action(Instant now) {
     connect_wanted_ = false;
     return Action(Connect{});
   }
-  if (training_ == Training::kAsked) {
+  if (training_ == Training::kAsked && allowed_.training) {
     training_ = Training::kRunning;
     return Action(training_request(now));
   }
@@ -134,6 +160,7 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     wire::Hello hello;
     hello.device = options_.name.view();
     hello.software = options_.software.view();
+    hello.unavailable = !allowed_.training;
     for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
       RUNNEL_ASSERT(hello.codecs.push_back(codec));
     }

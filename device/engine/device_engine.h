@@ -38,6 +38,12 @@ struct DeviceOptions {
   uint64_t model_bytes_max = 64ULL << 20;   // largest Model message that is accepted
 };
 
+// What the device's condition allows now (docs/power.md).
+struct Permissions {
+  bool training = true;
+  bool link = true;  // to be connected at all: fetch models, send updates
+};
+
 enum class DeviceState : uint8_t {
   kOffline,     // no link; waiting to try again
   kConnecting,  // link or secure session not there yet
@@ -107,6 +113,9 @@ class DeviceEngine {
   void handle_training_done(Instant now, uint64_t sequence, TrainedUpdate update);
   // Training cannot be done (the model does not fit the memory or the data); the round is left to the others.
   void handle_training_failed(Instant now, const Failure& why);
+  // Without the link the device disconnects, and what it has trained waits. Without training, a device with nothing to
+  // send disconnects too; while connected it says that it is not available.
+  void handle_permissions(Instant now, Permissions permissions);
   void handle_timeout(Instant now);
 
   // The next thing to do; nullopt when there is nothing. Call it after every handle_*.
@@ -117,6 +126,10 @@ class DeviceEngine {
   // What the link grants to an update that is compressed now.
   rate::LinkLimits link_limits(Instant now) const { return rate_.limits(now); }
   Instant next_timeout() const { return timers_.next_timeout(); }
+  // False while a training under way is to pause.
+  bool may_train() const { return allowed_.training; }
+  // Silence after which the coordinator wants a sign of life; zero: none, or not known yet.
+  Duration ping_after() const { return ping_after_; }
 
   DeviceState state() const;
   uint32_t round() const;                      // of the plan or update at hand; 0 when there is none
@@ -155,6 +168,8 @@ class DeviceEngine {
   void stop_training();
   void finish_if_settled();
   void drop_link(Instant now, const char* why);
+  bool link_wanted() const { return allowed_.link && (allowed_.training || outbox_.pending()); }
+  void follow_link_wish(Instant now);
   void expect_reply(Instant now) { timers_.set(Timer::kReply, now + options_.reply_timeout); }
   void heard(Instant now);
   bool owed_anything() const;
@@ -171,6 +186,8 @@ class DeviceEngine {
 
   Link link_ = Link::kDown;
   uint32_t failed_attempts_ = 0;
+  Permissions allowed_;
+  bool resting_ = false;  // told when to come back, and away until then unless there is something to send
   bool disconnect_wanted_ = false;
   bool connect_wanted_ = false;
   bool hello_wanted_ = false;

@@ -11,6 +11,8 @@ constexpr Duration kOfferRetryMin = seconds(1);
 
 using Kind = Notice::Kind;
 
+constexpr Duration kComeBackMax = seconds(86400);
+
 }  // namespace
 
 void DeviceEngine::handle_frame(Instant now, ByteView bytes) {
@@ -205,8 +207,13 @@ void DeviceEngine::on(Instant now, const wire::Bye& bye) {
     stop_training();
     plan_.reset();
     finish_if_settled();
-  } else {
+  } else if (bye.come_back_ms == 0) {
     drop_link(now, "the coordinator said goodbye");
+  } else if (!outbox_.pending()) {
+    // Every device is told a time of its own, so that they do not return together.
+    drop_link(now, "nothing to do for now");
+    resting_ = true;
+    timers_.set(Timer::kReconnect, now + std::min<Duration>(milliseconds(bye.come_back_ms), kComeBackMax));
   }
 }
 

@@ -69,6 +69,7 @@ void DeviceEngine::store_update(Instant now) {
   upload_resumes_ = false;
   upload_high_bytes_ = 0;
   begin_upload();
+  follow_link_wish(now);
   if (link_ == Link::kUp && !kept) expect_reply(now);
 }
 
@@ -100,6 +101,7 @@ void DeviceEngine::settle_update(Instant now, Fate fate) {
     timers_.set(Timer::kOffer, now + options_.store_retry_after);
     upload_resumes_ = true;
   }
+  follow_link_wish(now);
   finish_if_settled();
 }
 
