@@ -88,22 +88,10 @@ void CoordinatorSession::take_channel_events(Instant now) {
 
 void CoordinatorSession::store_decisions(Instant now) {
   while (StoreRequest* request = engine_.poll_store(now)) {
-    Failure outcome = Error::kOk;
-    if (auto* open = std::get_if<OpenRound>(request)) {
-      open->round.opened_at = host::unix_seconds();
-      outcome = store_.open_round(open->round);
-      if (outcome.ok()) {
-        log_line(LogLevel::kInfo, "round %u open: %zu devices, model version %llu", open->round.round,
-                 open->round.selected.size(), static_cast<unsigned long long>(open->round.base_version));
-      }
-    } else if (auto* extension = std::get_if<ExtendRound>(request)) {
-      outcome = store_.extend_round(extension->round, extension->selected);
-    } else if (auto* accepted = std::get_if<AcceptUpdates>(request)) {
-      for (UpdateRecord& update : accepted->updates) update.accepted_at = host::unix_seconds();
-      outcome = store_.accept_updates(accepted->updates);
-    } else if (auto* close = std::get_if<CloseRound>(request)) {
-      close->result.closed_at = host::unix_seconds();
-      outcome = store_.close_round(close->result);
+    const Failure outcome = carry_out(*request, store_, host::unix_seconds());
+    if (const auto* open = std::get_if<OpenRound>(request); open != nullptr && outcome.ok()) {
+      log_line(LogLevel::kInfo, "round %u open: %zu devices, model version %llu", open->round.round,
+               open->round.selected.size(), static_cast<unsigned long long>(open->round.base_version));
     }
     engine_.handle_stored(now, outcome);
   }

@@ -177,6 +177,7 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t se
     return reject(reason_of(bad.error()), bad.text());
 
   record.round = update.round;
+  record.merged_into = round_.round;
   record.device = device;
   record.sequence = sequence;
   record.model_version = update.model_version;
@@ -216,7 +217,7 @@ void RoundEngine::handle_timeout(Instant now) {
 
 // Looks at everything that could move the round on.
 void RoundEngine::consider(Instant now) {
-  if (in_flight_.has_value()) return;  // handle_stored() comes back here
+  if (in_flight_ != nullptr) return;  // handle_stored() comes back here
   if (phase_ == Phase::kWaiting) {
     if (selectable_.size() >= std::max<size_t>(1, options_.plan.min_devices)) open_round(now);
     return;
@@ -240,7 +241,7 @@ void RoundEngine::open_round(Instant now) {
   request.round.selected = select_cohort(candidates, count, options_.plan.seed, request.round.round);
   opened_at_ = now;
   phase_ = Phase::kOpening;
-  in_flight_ = std::move(request);
+  in_flight_ = std::make_unique<StoreRequest>(std::move(request));
 }
 
 void RoundEngine::prepare_close(Instant now) {
@@ -263,7 +264,7 @@ void RoundEngine::prepare_close(Instant now) {
   move_model(result);
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
-  in_flight_ = std::move(request);
+  in_flight_ = std::make_unique<StoreRequest>(std::move(request));
 }
 
 // What the coordinator has moves by the mean update; what devices hold follows as the downlink allows.
@@ -296,15 +297,16 @@ void RoundEngine::extend(Instant now) {
   deadline_ = deadline_after(now);
   timers_.set(Timer::kDeadline, deadline_);
   plans_changed_ = true;  // those who have the plan hear of the new deadline
-  if (!extension_.empty()) in_flight_ = ExtendRound{round_.round, extension_};
+  if (!extension_.empty()) in_flight_ = std::make_unique<StoreRequest>(ExtendRound{round_.round, extension_});
 }
 
 StoreRequest* RoundEngine::poll_store(Instant now) {
   consider(now);
-  if (!in_flight_.has_value() && !waiting_.empty()) in_flight_ = AcceptUpdates{std::exchange(waiting_, {})};
-  if (!in_flight_.has_value() || in_flight_out_) return nullptr;
+  if (in_flight_ == nullptr && !waiting_.empty())
+    in_flight_ = std::make_unique<StoreRequest>(AcceptUpdates{std::exchange(waiting_, {})});
+  if (in_flight_ == nullptr || in_flight_out_) return nullptr;
   in_flight_out_ = true;
-  return &*in_flight_;
+  return in_flight_.get();
 }
 
 void RoundEngine::end_round(RoundResult result) {
@@ -330,7 +332,7 @@ void RoundEngine::end_round(RoundResult result) {
 }
 
 void RoundEngine::handle_stored(Instant now, const Failure& failure) {
-  RUNNEL_ASSERT(in_flight_.has_value() && in_flight_out_);
+  RUNNEL_ASSERT(in_flight_ != nullptr && in_flight_out_);
   if (!failure.ok()) {
     // The world's fault, not the round's: nothing is acknowledged, and the same transaction is tried again.
     warnings_.push_back(std::string("not stored (") + error_name(failure.error()) + "): " + failure.text());
@@ -338,24 +340,23 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
     return;
   }
   in_flight_out_ = false;
-  StoreRequest done = std::move(*in_flight_);
-  in_flight_.reset();
-  if (auto* open = std::get_if<OpenRound>(&done)) {
+  const std::unique_ptr<StoreRequest> done = std::move(in_flight_);
+  if (auto* open = std::get_if<OpenRound>(done.get())) {
     round_ = std::move(open->round);
     selected_ = {round_.selected.begin(), round_.selected.end()};
     phase_ = Phase::kOpen;
     deadline_ = deadline_after(now);
     timers_.set(Timer::kDeadline, deadline_);
     plans_changed_ = true;
-  } else if (auto* extension = std::get_if<ExtendRound>(&done)) {
+  } else if (auto* extension = std::get_if<ExtendRound>(done.get())) {
     selected_.insert(extension->selected.begin(), extension->selected.end());
     plans_changed_ = true;
-  } else if (auto* accepted = std::get_if<AcceptUpdates>(&done)) {
+  } else if (auto* accepted = std::get_if<AcceptUpdates>(done.get())) {
     for (const UpdateRecord& update : accepted->updates) {
       last_accepted_[update.device] = update.sequence;
       newly_accepted_.push_back({update.device, update.sequence});
     }
-  } else if (auto* close = std::get_if<CloseRound>(&done)) {
+  } else if (auto* close = std::get_if<CloseRound>(done.get())) {
     end_round(std::move(close->result));
   }
   consider(now);

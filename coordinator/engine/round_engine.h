@@ -8,18 +8,19 @@
 // Threads: one at a time. Trust: updates come from devices and are checked before they touch the sums.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "coordinator/config/fleet_plan.h"
 #include "coordinator/engine/aggregate.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/rate_planner.h"
+#include "coordinator/engine/store_request.h"
 #include "coordinator/store/store.h"
 #include "runtime/base/time.h"
 #include "runtime/base/timer_table.h"
@@ -32,21 +33,6 @@ struct Rejection {
   wire::Reason reason = wire::Reason::kUnspecified;
   std::string detail;
 };
-
-struct OpenRound {
-  RoundRecord round;
-};
-struct ExtendRound {
-  uint32_t round = 0;
-  std::vector<std::string> selected;
-};
-struct AcceptUpdates {
-  std::vector<UpdateRecord> updates;
-};
-struct CloseRound {
-  RoundResult result;
-};
-using StoreRequest = std::variant<OpenRound, ExtendRound, AcceptUpdates, CloseRound>;
 
 struct RoundOptions {
   uint64_t run = 0;
@@ -156,7 +142,7 @@ class RoundEngine {
 
   std::vector<UpdateRecord> waiting_;  // accepted, not yet handed to the disk
   std::vector<std::string> extension_;
-  std::optional<StoreRequest> in_flight_;  // handed out, or to be tried again
+  std::unique_ptr<StoreRequest> in_flight_;  // handed out, or to be tried again
   bool in_flight_out_ = false;
   bool plans_changed_ = false;
   std::vector<Accepted> newly_accepted_;

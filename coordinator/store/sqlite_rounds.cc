@@ -55,13 +55,8 @@ Failure SqliteStore::extend_round(uint32_t round, std::span<const std::string> s
 
 Failure SqliteStore::duplicate_update(const UpdateRecord& update, const Failure& otherwise) {
   if (database_->last_extended_code() != SQLITE_CONSTRAINT_UNIQUE) return otherwise;
-  Result<bool> same_sequence = has_update(update.device, update.sequence);
-  if (!same_sequence) return same_sequence.failure();
-  if (*same_sequence) {
-    return fail(Error::kDuplicate, "update %llu of %s was accepted before",
-                static_cast<unsigned long long>(update.sequence), update.device.c_str());
-  }
-  return fail(Error::kDuplicate, "round %u has an update of %s already", update.round, update.device.c_str());
+  return fail(Error::kDuplicate, "update %llu of %s was accepted before",
+              static_cast<unsigned long long>(update.sequence), update.device.c_str());
 }
 
 Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
@@ -69,20 +64,24 @@ Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
   SqliteTransaction transaction(*database_);
   RUNNEL_TRY(transaction.begin_write());
   SqliteStatement insert(*database_,
-                         "INSERT INTO accepted_update(round, device, sequence, model_version, sample_count, mean_loss,"
-                         " coordinates, payload_bytes, accepted_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                         "INSERT INTO accepted_update(round, merged_into, device, sequence, model_version,"
+                         " sample_count, mean_loss, coordinates, payload_bytes, accepted_at)"
+                         " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   SqliteStatement insert_blob(*database_, "INSERT INTO update_blob(update_id, checksum, blob) VALUES(?, ?, ?)");
-  RUNNEL_TRY(require_open(updates.front().round));
+  SqliteStatement drop_upload(*database_, "DELETE FROM upload WHERE device = ? AND sequence <= ?");
+  RUNNEL_TRY(require_open(updates.front().merged_into));
   for (const UpdateRecord& update : updates) {
-    if (update.round != updates.front().round) {
-      return fail(Error::kInvalidArgument, "updates of rounds %u and %u in one call", updates.front().round,
-                  update.round);
+    if (update.merged_into != updates.front().merged_into) {
+      return fail(Error::kInvalidArgument, "updates merged into rounds %u and %u in one call",
+                  updates.front().merged_into, update.merged_into);
     }
-    insert.bind(update.round).bind(update.device).bind(update.sequence).bind(update.model_version);
+    insert.bind(update.round).bind(update.merged_into).bind(update.device).bind(update.sequence);
+    insert.bind(update.model_version);
     insert.bind(update.sample_count).bind(static_cast<double>(update.mean_loss)).bind(update.coordinates);
     insert.bind(update.payload_bytes).bind(update.accepted_at);
     if (Failure inserted = insert.run(); !inserted.ok()) return duplicate_update(update, inserted);
     RUNNEL_TRY(insert_blob.bind(database_->last_row()).bind(crc32c(update.blob)).bind(ByteView(update.blob)).run());
+    RUNNEL_TRY(drop_upload.bind(update.device).bind(update.sequence).run());
   }
   return transaction.commit();
 }
@@ -108,6 +107,7 @@ Failure SqliteStore::close_round(const RoundResult& result) {
 
   RUNNEL_TRY(insert_model(result.model));
   RUNNEL_TRY(replace_downlink(result));
+  RUNNEL_TRY(replace_optimizer_state(result));
   SqliteStatement close(*database_,
                         "UPDATE round SET closed_at = ?, model_version = ?, participants = ?, sample_count = ?,"
                         " mean_loss = ?, bits_per_coordinate = ?, update_energy = ?, mean_energy = ?, seconds = ?"
@@ -117,7 +117,7 @@ Failure SqliteStore::close_round(const RoundResult& result) {
   close.bind(result.seconds).bind(result.round);
   RUNNEL_TRY(close.run());
   SqliteStatement drop_blobs(
-      *database_, "DELETE FROM update_blob WHERE update_id IN (SELECT id FROM accepted_update WHERE round = ?)");
+      *database_, "DELETE FROM update_blob WHERE update_id IN (SELECT id FROM accepted_update WHERE merged_into = ?)");
   RUNNEL_TRY(drop_blobs.bind(result.round).run());
   SqliteStatement prune(*database_,
                         "DELETE FROM model WHERE version != 1 AND version NOT IN"
@@ -143,6 +143,14 @@ Failure SqliteStore::replace_downlink(const RoundResult& result) {
   }
   SqliteStatement prune(*database_, "DELETE FROM model_delta WHERE version < ?");
   return prune.bind(std::min<uint64_t>(result.oldest_delta, INT64_MAX)).run();
+}
+
+Failure SqliteStore::replace_optimizer_state(const RoundResult& result) {
+  RUNNEL_TRY(database_->execute("DELETE FROM optimizer_state"));
+  if (result.optimizer_state.empty()) return Error::kOk;
+  const ByteView state(result.optimizer_state);
+  SqliteStatement insert(*database_, "INSERT INTO optimizer_state(only, version, checksum, state) VALUES(1, ?, ?, ?)");
+  return insert.bind(result.model.version).bind(crc32c(state)).bind(state).run();
 }
 
 Failure SqliteStore::record_evaluation(const Evaluation& evaluation) {
@@ -198,15 +206,16 @@ Result<std::vector<RoundHistory>> SqliteStore::history() {
 
 Result<std::vector<LedgerEntry>> SqliteStore::ledger() {
   SqliteStatement select(*database_,
-                         "SELECT round, device, sequence, sample_count, payload_bytes FROM accepted_update"
-                         " ORDER BY round, device");
+                         "SELECT round, device, sequence, sample_count, payload_bytes, merged_into, model_version"
+                         " FROM accepted_update ORDER BY merged_into, device, sequence");
   std::vector<LedgerEntry> ledger;
   for (;;) {
     Result<bool> row = select.step();
     if (!row) return row.failure();
     if (!*row) return ledger;
     ledger.push_back({select.integer<uint32_t>(0), select.text(1), select.integer<uint64_t>(2),
-                      select.integer<uint32_t>(3), select.integer<uint64_t>(4)});
+                      select.integer<uint32_t>(3), select.integer<uint64_t>(4), select.integer<uint32_t>(5),
+                      select.integer<uint64_t>(6)});
   }
 }
 

@@ -98,6 +98,59 @@ CREATE TABLE model_delta(
 ) STRICT;
 )sql";
 
+// Format 3: an update may be merged into a later round than it was trained for, and several of a device into one; the
+// server optimizer's state; uploads that are not complete.
+constexpr const char* kFormat3 = R"sql(
+CREATE TABLE accepted_update_3(
+  id INTEGER PRIMARY KEY,
+  round INTEGER NOT NULL REFERENCES round(round),
+  merged_into INTEGER NOT NULL REFERENCES round(round),
+  device TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  model_version INTEGER NOT NULL,
+  sample_count INTEGER NOT NULL,
+  mean_loss REAL,
+  coordinates INTEGER NOT NULL,
+  payload_bytes INTEGER NOT NULL,
+  accepted_at INTEGER NOT NULL,
+  UNIQUE(device, sequence)
+) STRICT;
+INSERT INTO accepted_update_3(id, round, merged_into, device, sequence, model_version, sample_count, mean_loss,
+  coordinates, payload_bytes, accepted_at)
+  SELECT id, round, round, device, sequence, model_version, sample_count, mean_loss, coordinates, payload_bytes,
+  accepted_at FROM accepted_update;
+DROP TABLE accepted_update;
+ALTER TABLE accepted_update_3 RENAME TO accepted_update;
+CREATE INDEX update_by_merged_into ON accepted_update(merged_into);
+
+CREATE TABLE optimizer_state(
+  only INTEGER PRIMARY KEY CHECK(only = 1),
+  version INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  state BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE upload(
+  device TEXT PRIMARY KEY,
+  run INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  round INTEGER NOT NULL,
+  model_version INTEGER NOT NULL,
+  total_bytes INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  received_bytes INTEGER NOT NULL,
+  saved_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE upload_part(
+  device TEXT NOT NULL REFERENCES upload(device) ON DELETE CASCADE,
+  offset INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
+  UNIQUE(device, offset)
+) STRICT;
+)sql";
+
 Failure set_version(SqliteDatabase& database) {
   return database.execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
 }
@@ -112,6 +165,7 @@ Failure create_tables(SqliteDatabase& database) {
     RUNNEL_TRY(database.execute(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str()));
     RUNNEL_TRY(database.execute(kSchema));
     RUNNEL_TRY(database.execute(kFormat2));
+    RUNNEL_TRY(database.execute(kFormat3));
     RUNNEL_TRY(set_version(database));
   }
   return transaction.commit();
@@ -127,6 +181,7 @@ Failure upgrade(SqliteDatabase& database) {
   const Result<int64_t> now = database.query_integer("PRAGMA user_version");
   if (!now) return now.failure();
   if (*now < 2) RUNNEL_TRY(database.execute(kFormat2));
+  if (*now < 3) RUNNEL_TRY(database.execute(kFormat3));
   RUNNEL_TRY(set_version(database));
   return transaction.commit();
 }
@@ -169,7 +224,7 @@ Failure prepare_schema(SqliteDatabase& database, bool create) {
   if (*tables > 0) RUNNEL_TRY(check_identity(database));
 
   // FULL: with WAL, a commit has then reached the disk before it returns.
-  RUNNEL_TRY(database.execute("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON"));
+  RUNNEL_TRY(database.execute("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL"));
   RUNNEL_TRY(database.execute("PRAGMA journal_size_limit=16777216"));
   // Checkpoints of 1 MiB: a small disk is not filled by the log of a database that would fit it.
   RUNNEL_TRY(database.execute("PRAGMA wal_autocheckpoint=256"));
@@ -178,7 +233,9 @@ Failure prepare_schema(SqliteDatabase& database, bool create) {
     RUNNEL_TRY(check_identity(database));
   }
   RUNNEL_TRY(check_pages(database));
-  return upgrade(database);
+  // Foreign keys only from here on: an upgrade puts a table in the place of one that others refer to.
+  RUNNEL_TRY(upgrade(database));
+  return database.execute("PRAGMA foreign_keys=ON");
 }
 
 }  // namespace runnel::coordinator

@@ -1,4 +1,5 @@
-// Opening, the run, its models, and what a restart goes on from. Rounds: sqlite_rounds.cc. Devices: sqlite_devices.cc.
+// Opening, the run, its models, and what a restart goes on from. Rounds: sqlite_rounds.cc.
+// Unfinished uploads: sqlite_uploads.cc. Devices: sqlite_devices.cc.
 #include "coordinator/store/sqlite_store.h"
 
 #include <fcntl.h>
@@ -162,6 +163,7 @@ Result<Snapshot> SqliteStore::load() {
   }
   snapshot.model = std::move(*model);
   RUNNEL_TRY(load_downlink(snapshot));
+  RUNNEL_TRY(load_optimizer_state(snapshot));
 
   Result<int64_t> closed = database_->query_integer("SELECT count(*) FROM round WHERE closed_at IS NOT NULL");
   if (!closed) return closed.failure();
@@ -170,6 +172,7 @@ Result<Snapshot> SqliteStore::load() {
   if (!rounds) return rounds.failure();
   snapshot.history = std::move(*rounds);
   RUNNEL_TRY(load_open_round(snapshot));
+  RUNNEL_TRY(load_uploads(snapshot));
   return snapshot;
 }
 
@@ -198,6 +201,17 @@ Failure SqliteStore::load_downlink(Snapshot& snapshot) {
   }
 }
 
+Failure SqliteStore::load_optimizer_state(Snapshot& snapshot) {
+  SqliteStatement select(*database_, "SELECT checksum, state FROM optimizer_state WHERE version = ?");
+  Result<bool> row = select.bind(snapshot.model.version).step();
+  if (!row) return row.failure();
+  if (!*row) return Error::kOk;
+  const ByteView state = select.blob(1);
+  if (crc32c(state) != select.integer<uint32_t>(0)) return database_->corrupt("the server optimizer's state");
+  snapshot.optimizer_state.assign(state.begin(), state.end());
+  return Error::kOk;
+}
+
 Failure SqliteStore::load_open_round(Snapshot& snapshot) {
   SqliteStatement open(*database_, "SELECT round, base_version, opened_at FROM round WHERE closed_at IS NULL");
   Result<bool> row = open.step();
@@ -222,9 +236,9 @@ Failure SqliteStore::load_accepted(Snapshot& snapshot) {
   SqliteStatement updates(
       *database_,
       "SELECT u.round, u.device, u.sequence, u.model_version, u.sample_count, u.mean_loss, u.coordinates,"
-      " u.payload_bytes, u.accepted_at, b.checksum, b.blob"
+      " u.payload_bytes, u.accepted_at, b.checksum, b.blob, u.merged_into"
       " FROM accepted_update u LEFT JOIN update_blob b ON b.update_id = u.id"
-      " WHERE u.round = ? ORDER BY u.device");
+      " WHERE u.merged_into = ? ORDER BY u.device, u.sequence");
   updates.bind(snapshot.round.round);
   for (;;) {
     Result<bool> row = updates.step();
@@ -232,6 +246,7 @@ Failure SqliteStore::load_accepted(Snapshot& snapshot) {
     if (!*row) return Error::kOk;
     UpdateRecord update;
     update.round = updates.integer<uint32_t>(0);
+    update.merged_into = updates.integer<uint32_t>(11);
     update.device = updates.text(1);
     update.sequence = updates.integer<uint64_t>(2);
     update.model_version = updates.integer<uint64_t>(3);

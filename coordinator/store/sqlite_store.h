@@ -50,8 +50,9 @@ class SqliteStore final : public Store {
   Failure open_round(const RoundRecord& round) override;
   // Names that are in the cohort already are left as they are. kInvalidArgument: that round is not open.
   Failure extend_round(uint32_t round, std::span<const std::string> selected) override;
-  // kInvalidArgument: an update is not for the open round.
+  // kInvalidArgument: an update is not merged into the open round.
   Failure accept_updates(std::span<const UpdateRecord> updates) override;
+  Failure save_uploads(std::span<const UploadPart> parts, std::span<const std::string> forgotten) override;
   // kInvalidArgument: the round is not open, or the version is not above the newest. kShape: another parameter count.
   Failure close_round(const RoundResult& result) override;
   // A second evaluation of a version replaces the first.
@@ -64,7 +65,7 @@ class SqliteStore final : public Store {
   Result<std::vector<DeviceRecord>> devices() override;  // ascending by name
 
   Result<std::vector<RoundHistory>> history() override;  // closed rounds, ascending
-  Result<std::vector<LedgerEntry>> ledger() override;    // ascending by round, then device
+  Result<std::vector<LedgerEntry>> ledger() override;    // ascending by merged_into, device, sequence
 
   // The run alone, without a model. kNotFound before create_run.
   Result<RunRecord> run();
@@ -84,6 +85,11 @@ class SqliteStore final : public Store {
   Failure load_downlink(Snapshot& snapshot);
   Failure load_open_round(Snapshot& snapshot);
   Failure load_accepted(Snapshot& snapshot);
+  Failure load_uploads(Snapshot& snapshot);
+  Failure drop_upload(const std::string& device);
+  Failure append_upload(const UploadPart& part);
+  Failure replace_optimizer_state(const RoundResult& result);
+  Failure load_optimizer_state(Snapshot& snapshot);
 
   std::unique_ptr<SqliteDatabase> database_;
   RunLock run_lock_;

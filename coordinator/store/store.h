@@ -34,9 +34,11 @@ struct ModelDelta {
   std::vector<uint8_t> blob;  // the multiples, as codec::kDeadzone encodes them
 };
 
-// An accepted update. `blob` is the Update message exactly as received; it is dropped when its round closes.
+// An accepted update; (device, sequence) is its identity. `blob` is the Update message exactly as received; it is
+// dropped when the round that it was merged into closes.
 struct UpdateRecord {
-  uint32_t round = 0;
+  uint32_t round = 0;        // that it was trained for
+  uint32_t merged_into = 0;  // the round whose aggregate it is in; at least `round`
   std::string device;
   uint64_t sequence = 0;
   uint64_t model_version = 0;
@@ -61,8 +63,9 @@ struct RoundResult {
   // With a quantized downlink, the same version before it was quantized. What it differs by is made up for later; empty
   // without one.
   std::vector<float> exact;
-  ModelDelta delta;           // to the new version; version 0 when it does not follow by a delta
-  uint64_t oldest_delta = 0;  // deltas to versions below this one are dropped
+  std::vector<uint8_t> optimizer_state;  // of the server's optimizer after this step; opaque, may be empty
+  ModelDelta delta;                      // to the new version; version 0 when it does not follow by a delta
+  uint64_t oldest_delta = 0;             // deltas to versions below this one are dropped
   uint32_t participants = 0;
   uint64_t sample_count = 0;
   double mean_loss = 0.0;  // of the devices' own examples, weighted by sample count
@@ -96,15 +99,32 @@ struct RoundHistory {
   Evaluation evaluation;
 };
 
+// Bytes of an update that is not complete yet, with what its offer said. Nothing of it was acknowledged as durable, but
+// its device need not send these bytes again. In a snapshot: all contiguous bytes of that update, from offset 0.
+struct UploadPart {
+  std::string device;
+  uint64_t run = 0;
+  uint64_t sequence = 0;
+  uint32_t round = 0;
+  uint64_t model_version = 0;
+  uint64_t total_bytes = 0;
+  uint32_t checksum = 0;  // CRC-32C of the whole update
+  uint64_t offset = 0;
+  int64_t saved_at = 0;
+  std::vector<uint8_t> bytes;
+};
+
 // What a restarted coordinator goes on from.
 struct Snapshot {
   RunRecord run;
-  ModelRecord model;               // the newest version
-  std::vector<float> exact;        // see RoundResult; empty if the newest version has none
-  std::vector<ModelDelta> deltas;  // kept ones, ascending by version
+  ModelRecord model;                     // the newest version
+  std::vector<float> exact;              // see RoundResult; empty if the newest version has none
+  std::vector<uint8_t> optimizer_state;  // see RoundResult; empty if the newest version has none
+  std::vector<ModelDelta> deltas;        // kept ones, ascending by version
   bool round_open = false;
   RoundRecord round;                   // REQUIRES round_open
-  std::vector<UpdateRecord> accepted;  // of the open round, with blobs, ascending by device
+  std::vector<UpdateRecord> accepted;  // merged into the open round, with blobs, ascending by device and sequence
+  std::vector<UploadPart> uploads;     // unfinished ones, at most one a device, ascending by device
   uint32_t rounds_closed = 0;
   std::vector<RoundHistory> history;  // the closed rounds, ascending
 };
@@ -116,6 +136,8 @@ struct LedgerEntry {
   uint64_t sequence = 0;
   uint32_t sample_count = 0;
   uint64_t payload_bytes = 0;
+  uint32_t merged_into = 0;
+  uint64_t model_version = 0;
 };
 
 class Store {
@@ -129,8 +151,13 @@ class Store {
   virtual Failure open_round(const RoundRecord& round) = 0;
   // More devices in the open round's cohort.
   virtual Failure extend_round(uint32_t round, std::span<const std::string> selected) = 0;
-  // All of them or none. kDuplicate, naming it, if (device, sequence) or (round, device) is already there.
+  // All of them or none; `merged_into` is the open round. Stored parts of these updates, and of older ones of the same
+  // devices, end with it. kDuplicate, naming it, if (device, sequence) is already there.
   virtual Failure accept_updates(std::span<const UpdateRecord> updates) = 0;
+  // First drops all parts of the `forgotten` devices, then appends `parts`, at most one a device: each goes on where
+  // the stored ones of the same update end; one at offset 0 of another update replaces what is there of its device.
+  // kInvalidArgument for a gap.
+  virtual Failure save_uploads(std::span<const UploadPart> parts, std::span<const std::string> forgotten) = 0;
   // The new model, the round's figures, and the end of its updates' blobs, in one transaction.
   virtual Failure close_round(const RoundResult& result) = 0;
   virtual Failure record_evaluation(const Evaluation& evaluation) = 0;

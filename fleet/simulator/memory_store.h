@@ -25,6 +25,7 @@ class MemoryStore final : public coordinator::Store {
   Failure open_round(const coordinator::RoundRecord& round) override;
   Failure extend_round(uint32_t round, std::span<const std::string> selected) override;
   Failure accept_updates(std::span<const coordinator::UpdateRecord> updates) override;
+  Failure save_uploads(std::span<const coordinator::UploadPart> parts, std::span<const std::string> forgotten) override;
   Failure close_round(const coordinator::RoundResult& result) override;
   Failure record_evaluation(const coordinator::Evaluation& evaluation) override;
   Result<bool> has_update(const std::string& device, uint64_t sequence) override;
@@ -42,10 +43,12 @@ class MemoryStore final : public coordinator::Store {
   coordinator::RunRecord run_;
   coordinator::ModelRecord model_;
   std::vector<float> exact_;
+  std::vector<uint8_t> optimizer_state_;
   std::map<uint64_t, coordinator::ModelDelta> deltas_;  // by the version that results
   bool round_open_ = false;
   coordinator::RoundRecord round_;
-  std::map<std::string, coordinator::UpdateRecord> accepted_;  // of the open round
+  std::map<std::pair<std::string, uint64_t>, coordinator::UpdateRecord> accepted_;  // merged into the open round
+  std::map<std::string, coordinator::UploadPart> uploads_;                          // unfinished ones, by device
   std::vector<coordinator::LedgerEntry> ledger_;
   std::set<std::pair<std::string, uint64_t>> identities_;
   std::vector<coordinator::RoundHistory> history_;

@@ -25,6 +25,7 @@ ModelRecord model(uint64_t version, float value = 0.5F) {
 UpdateRecord update(uint32_t round, const std::string& device, uint64_t sequence) {
   UpdateRecord record;
   record.round = round;
+  record.merged_into = round;
   record.device = device;
   record.sequence = sequence;
   record.model_version = round;
@@ -238,13 +239,46 @@ TEST_F(StoreTest, RefusesTheSameSequenceTwiceEvenInAnotherRound) {
   ASSERT_OK(store_->accept_updates(std::vector{update(2, "b", 1), update(2, "a", 2)}));
 }
 
-TEST_F(StoreTest, RefusesASecondUpdateOfADeviceInARound) {
-  ASSERT_OK(store_->open_round({1, 1, {"a"}, 0}));
-  ASSERT_OK(store_->accept_updates(std::vector{update(1, "a", 1)}));
-  expect_error(store_->accept_updates(std::vector{update(1, "b", 1), update(1, "a", 2)}), Error::kDuplicate,
-               "round 1 has an update of a already");
+TEST_F(StoreTest, MergesSeveralUpdatesOfADeviceAndThoseOfEarlierRounds) {
+  run_rounds(1, 1);
+  ASSERT_OK(store_->open_round({2, 2, {"a"}, 0}));
+  UpdateRecord late = update(1, "b", 1);
+  late.merged_into = 2;
+  ASSERT_OK(store_->accept_updates(std::vector{update(2, "a", 3), late, update(2, "a", 2)}));
   reopen();
-  EXPECT_EQ(snapshot().accepted.size(), 1U);
+  const Snapshot loaded = snapshot();
+  ASSERT_EQ(loaded.accepted.size(), 3U);
+  EXPECT_EQ(loaded.accepted[0].sequence, 2U);
+  EXPECT_EQ(loaded.accepted[1].sequence, 3U);
+  EXPECT_EQ(loaded.accepted[2].device, "b");
+  EXPECT_EQ(loaded.accepted[2].round, 1U);
+  EXPECT_EQ(loaded.accepted[2].merged_into, 2U);
+  EXPECT_EQ(loaded.accepted[2].model_version, 1U);
+  EXPECT_EQ(loaded.accepted[2].blob, late.blob);
+  const std::vector<LedgerEntry> ledger = *store_->ledger();
+  ASSERT_EQ(ledger.size(), 4U);
+  EXPECT_EQ(ledger[3].device, "b");
+  EXPECT_EQ(ledger[3].round, 1U);
+  EXPECT_EQ(ledger[3].merged_into, 2U);
+  EXPECT_EQ(ledger[3].model_version, 1U);
+  ASSERT_OK(store_->close_round(result(2, 3)));
+  ASSERT_OK(store_->open_round({3, 3, {"a"}, 0}));
+  EXPECT_THAT(snapshot().accepted, IsEmpty());
+}
+
+TEST_F(StoreTest, KeepsTheOptimizersNewestStateOnly) {
+  const auto close = [&](uint32_t round, const std::vector<uint8_t>& state) {
+    ASSERT_OK(store_->open_round({round, round, {"a"}, 5}));
+    RoundResult closed = result(round, round + 1);
+    closed.optimizer_state = state;
+    ASSERT_OK(store_->close_round(closed));
+    reopen();
+    EXPECT_EQ(snapshot().optimizer_state, state);
+  };
+  EXPECT_THAT(snapshot().optimizer_state, IsEmpty());
+  close(1, {1, 2, 3});
+  close(2, {0, 255});
+  close(3, {});
 }
 
 TEST_F(StoreTest, RefusesWhatDoesNotBelongToTheOpenRound) {
@@ -295,7 +329,7 @@ TEST_F(StoreTest, DropsTheBlobsOfClosedRounds) {
   const auto bytes_before = std::filesystem::file_size(path_);
   for (uint32_t round = 2; round < 5; ++round) {
     ASSERT_OK(store_->open_round({round, round, {"a"}, 0}));
-    large.round = round;
+    large.round = large.merged_into = round;
     large.sequence = round;
     ASSERT_OK(store_->accept_updates(std::vector{large}));
     ASSERT_OK(store_->close_round(result(round, round + 1)));

@@ -42,6 +42,7 @@ std::unique_ptr<SqliteStore> store_with_round(const std::string& path) {
 std::vector<UpdateRecord> update_of(const std::string& device, size_t blob_bytes) {
   UpdateRecord update;
   update.round = 1;
+  update.merged_into = 1;
   update.device = device;
   update.sequence = 1;
   update.model_version = 1;
@@ -99,7 +100,43 @@ TEST(StoreWorldTest, SurvivesAFullDisk) {
   EXPECT_EQ(::umount2(folder.path().c_str(), MNT_DETACH), 0);
 }
 
-// A file of format 1 is the same without what format 2 added.
+// What format 3 changed, taken back.
+constexpr char kBackToFormat2[] =
+    "CREATE TABLE old_update(id INTEGER PRIMARY KEY, round INTEGER NOT NULL REFERENCES round(round),"
+    " device TEXT NOT NULL, sequence INTEGER NOT NULL, model_version INTEGER NOT NULL, sample_count INTEGER NOT NULL,"
+    " mean_loss REAL, coordinates INTEGER NOT NULL, payload_bytes INTEGER NOT NULL, accepted_at INTEGER NOT NULL,"
+    " UNIQUE(device, sequence), UNIQUE(round, device)) STRICT;"
+    "INSERT INTO old_update SELECT id, round, device, sequence, model_version, sample_count, mean_loss, coordinates,"
+    " payload_bytes, accepted_at FROM accepted_update;"
+    "DROP TABLE accepted_update; ALTER TABLE old_update RENAME TO accepted_update;"
+    "DROP TABLE optimizer_state; DROP TABLE upload_part; DROP TABLE upload; PRAGMA user_version=2";
+
+TEST(StoreWorldTest, BringsAFileOfTheSecondFormatUpToDate) {
+  TempFolder folder;
+  const std::string path = folder.file("fleet.db");
+  ASSERT_TRUE(store_with_round(path)->accept_updates(update_of("b", 100)).ok());
+  run_sql(path, kBackToFormat2);
+  for (int opened = 1; opened <= 2; ++opened) {
+    const std::unique_ptr<SqliteStore> store = open_store(path);
+    ASSERT_TRUE(store);
+    const Result<Snapshot> snapshot = store->load();
+    ASSERT_TRUE(snapshot.ok()) << snapshot.failure().text();
+    ASSERT_EQ(snapshot->accepted.size(), 1U) << "its blob is still its own";
+    EXPECT_EQ(snapshot->accepted[0].merged_into, 1U);
+    EXPECT_EQ(snapshot->accepted[0].blob, update_of("b", 100)[0].blob);
+    EXPECT_EQ(store->accept_updates(update_of("b", 1)).error(), Error::kDuplicate);
+  }
+  const std::unique_ptr<SqliteStore> store = open_store(path);
+  std::vector<UpdateRecord> second = update_of("b", 10);
+  second[0].sequence = 2;
+  EXPECT_TRUE(store->accept_updates(second).ok()) << "a second one of the round";
+  RoundResult closed;
+  closed.round = 1;
+  closed.model = {2, {2.0F, 3.0F, 4.0F}};
+  EXPECT_TRUE(store->close_round(closed).ok());
+}
+
+// A file of format 1 is the same without what formats 2 and 3 added.
 TEST(StoreWorldTest, BringsAFileOfTheFirstFormatUpToDate) {
   TempFolder folder;
   const std::string path = folder.file("fleet.db");
@@ -108,6 +145,7 @@ TEST(StoreWorldTest, BringsAFileOfTheFirstFormatUpToDate) {
   closed.model = {2, {2.0F, 3.0F, 4.0F}};
   closed.update_energy = 5.0;
   ASSERT_TRUE(store_with_round(path)->close_round(closed).ok());
+  run_sql(path, kBackToFormat2);
   run_sql(path,
           "ALTER TABLE round DROP COLUMN update_energy; ALTER TABLE round DROP COLUMN mean_energy;"
           "DROP TABLE exact_model; DROP TABLE model_delta; PRAGMA user_version=1");
@@ -158,10 +196,10 @@ TEST(StoreWorldTest, RefusesANewerFormat) {
   TempFolder folder;
   const std::string path = folder.file("fleet.db");
   store_with_round(path).reset();
-  run_sql(path, "PRAGMA user_version=3");
+  run_sql(path, "PRAGMA user_version=4");
   const Failure failure = open_failure(path);
   EXPECT_EQ(failure.error(), Error::kVersion);
-  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 3"), HasSubstr("newer runnel")));
+  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 4"), HasSubstr("newer runnel")));
 }
 
 TEST(StoreWorldTest, FindsDamagedPages) {
