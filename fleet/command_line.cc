@@ -25,6 +25,17 @@ class Options {
   CLI::Option* add(const std::string& flag, T& value, const std::string& text) {
     return app_.add_option(flag, value, text)->group(group_);
   }
+  // Passed on to the coordinator, which judges the value.
+  void pass_on(const std::string& flag, RunConfig& config, const std::string& text) {
+    app_.add_option_function<std::string>(
+            flag, [&config, flag](const std::string& value) { config.plan_options.emplace_back(flag, value); }, text)
+        ->group(group_);
+  }
+  void pass_flag_on(const std::string& flag, RunConfig& config, const std::string& text) {
+    app_.add_flag_callback(
+            flag, [&config, flag] { config.plan_options.emplace_back(flag, ""); }, text)
+        ->group(group_);
+  }
   CLI::Option* flag(const std::string& name, bool& value, const std::string& text) {
     return app_.add_flag(name, value, text)->group(group_);
   }
@@ -97,6 +108,32 @@ void add_training(Options& options, RunConfig& config) {
       .add("--over-selection", config.over_selection, "share of devices asked beyond the cohort, to outlast stragglers")
       ->check(CLI::Range(0.0, 100.0));
   options.add("--deadline", config.deadline_s, "seconds a round may take")->check(kNotNegative);
+}
+
+void add_plan(Options& options, RunConfig& config) {
+  options.group("When updates count");
+  options.pass_on("--policy", config, "sync = one model a round; buffered = every K updates move the model");
+  options.pass_on("--grace", config, "sync: seconds that uploads under way are waited for in the end");
+  options.pass_on("--staleness-max", config, "versions that an update may be behind and still count");
+  options.pass_on("--staleness-exponent", config, "a late update counts (1 + versions behind)^-exponent");
+  options.pass_on("--buffer", config, "buffered: updates that move the model once (K)");
+  options.pass_on("--offline-updates", config, "buffered: further updates of a device that is cut off");
+  options.pass_flag_on("--come-back", config, "devices with nothing to do are told when to return");
+  options.pass_on("--come-back-seconds", config, "for less than this a connection is not given up");
+  options.pass_on("--ping-seconds", config, "silence before a device asks for a sign of life; 0 = never");
+  options.group("Aggregation");
+  options.pass_on("--aggregation", config, "mean, or against liars: median, trimmed_mean, krum");
+  options.pass_on("--clip-norm", config, "an update with a larger norm is scaled down to it; 0 = none");
+  options.pass_on("--trim", config, "trimmed_mean: share left out at each end of a coordinate");
+  options.pass_on("--byzantine", config, "krum: devices that may lie");
+  options.pass_on("--krum-keep", config, "krum: updates that are averaged");
+  options.pass_on("--server-optimizer", config, "avg, momentum, adam, yogi or adagrad");
+  options.pass_on("--server-learning-rate", config, "1 = the model moves by the aggregate");
+  options.pass_on("--server-momentum", config, "momentum: share of the step before");
+  options.pass_flag_on("--nesterov", config, "momentum that looks ahead (DiLoCo)");
+  options.pass_on("--server-beta1", config, "adam, yogi, adagrad: decay of the mean");
+  options.pass_on("--server-beta2", config, "adam, yogi: decay of the squares");
+  options.pass_on("--server-tau", config, "adam, yogi, adagrad: how adaptive; smaller is more");
 }
 
 std::vector<std::string> codec_names() {
@@ -191,6 +228,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   Options run_options(*run);
   add_fleet(run_options, run_line.config, raw);
   add_training(run_options, run_line.config);
+  add_plan(run_options, run_line.config);
   add_codec(run_options, run_line);
   add_places(run_options, run_line);
 

@@ -83,6 +83,10 @@ Arguments init_arguments(const RunConfig& config, const std::string& state_folde
   add(result, "--quorum", config.quorum);
   add(result, "--over-selection", config.over_selection);
   add(result, "--deadline", config.deadline_s);
+  for (const auto& [flag, value] : config.plan_options) {
+    result.push_back(flag);
+    if (!value.empty()) result.push_back(value);
+  }
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fleet/fault_plan.h"
@@ -67,6 +68,9 @@ struct RunConfig {
   bool no_rate_deadline = false;
   bool save_time = false;
   bool per_layer = false;
+
+  // Further options of `runnel-coordinator init`, passed on as they are: a flag has an empty value.
+  std::vector<std::pair<std::string, std::string>> plan_options;
 
   // Where things are and go.
   std::string bin_folder;   // of the two programs; empty: next to this one

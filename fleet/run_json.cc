@@ -66,6 +66,8 @@ ordered_json config_json(const RunConfig& config) {
   result["error_share"] = quantized ? maybe(config.error_share) : ordered_json(nullptr);
   result["horizon"] = quantized ? maybe(config.horizon) : ordered_json(nullptr);
   result["rate_deadline"] = !config.no_rate_deadline;
+  result["plan_options"] = ordered_json::object();
+  for (const auto& [flag, value] : config.plan_options) result["plan_options"][flag] = value;
   result["secure"] = !config.insecure_plaintext;
   result["kill_device"] = config.faults.device_texts();
   result["kill_coordinator"] = maybe(config.faults.coordinator_round());

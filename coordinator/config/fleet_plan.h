@@ -31,6 +31,11 @@ struct PolicySpec {
   uint32_t offline_updates = 0;     // buffered: further updates of a device that cannot reach the coordinator; 0..16
 };
 
+// Where a plan does not say: buffered rounds are of little use without stale updates.
+inline uint32_t default_staleness_max(plan::RoundPolicy policy) {
+  return policy == plan::RoundPolicy::kBuffered ? 10 : 0;
+}
+
 // How the updates of a round become one.
 enum class AggregationMethod : uint8_t { kMean = 0, kMedian = 1, kTrimmedMean = 2, kKrum = 3 };
 inline constexpr uint8_t kAggregationMethodCount = 4;
@@ -44,10 +49,21 @@ struct AggregationSpec {
   uint32_t krum_keep = 1;  // krum: updates that are averaged (m of multi-Krum); 1..1000000
 };
 
+// Fewest updates of which Krum tolerates `byzantine` lies: 2f + 3.
+inline uint64_t krum_updates_min(const AggregationSpec& aggregation) {
+  return 2 * uint64_t{aggregation.byzantine} + 3;
+}
+
 // How the model follows what was aggregated (Reddi et al. 2021).
 enum class ServerOptimizer : uint8_t { kAvg = 0, kMomentum = 1, kAdam = 2, kYogi = 3, kAdagrad = 4 };
 inline constexpr uint8_t kServerOptimizerCount = 5;
 const char* server_optimizer_name(ServerOptimizer optimizer);  // "avg", "momentum", ...; never null
+
+// Where a plan does not say: 1, but for the adaptive ones, whose step has nearly the same length whatever the
+// aggregate's.
+inline double default_learning_rate(ServerOptimizer optimizer) {
+  return optimizer == ServerOptimizer::kAvg || optimizer == ServerOptimizer::kMomentum ? 1.0 : 0.01;
+}
 
 struct ServerSpec {
   ServerOptimizer optimizer = ServerOptimizer::kAvg;

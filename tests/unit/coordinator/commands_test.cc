@@ -235,6 +235,69 @@ TEST_F(CommandsTest, TheCommandLineGoesOverThePlanFile) {
   EXPECT_EQ(host::parse_certificate(inputs->credentials.ca_pem)->name, "plant");
 }
 
+FleetPlan plan_of(const std::string& words) {
+  CLI::App app;
+  PlanOverrides given;
+  add_plan_options(app, given);
+  app.parse(words);
+  FleetPlan plan;
+  EXPECT_TRUE(apply_overrides(given, plan).ok());
+  EXPECT_TRUE(check(plan).ok()) << check(plan).text();
+  return plan;
+}
+
+TEST(PlanOptionsTest, SayWhenUpdatesCount) {
+  const FleetPlan late = plan_of("--policy sync --grace 20 --staleness-max 3 --staleness-exponent 1.5");
+  EXPECT_EQ(late.policy.grace_seconds, 20.0);
+  EXPECT_EQ(late.policy.staleness_max, 3U);
+  EXPECT_EQ(late.policy.staleness_exponent, 1.5);
+  const FleetPlan buffered = plan_of("--policy buffered --buffer 4 --offline-updates 2");
+  EXPECT_EQ(buffered.policy.policy, plan::RoundPolicy::kBuffered);
+  EXPECT_EQ(buffered.policy.staleness_max, 10U) << "of little use without";
+  EXPECT_EQ(buffered.policy.buffer, 4U);
+  EXPECT_EQ(buffered.policy.offline_updates, 2U);
+  const FleetPlan pace = plan_of("--come-back --come-back-seconds 90 --ping-seconds 0");
+  EXPECT_TRUE(pace.pace.come_back);
+  EXPECT_EQ(pace.pace.come_back_seconds, 90.0);
+  EXPECT_EQ(pace.pace.ping_seconds, 0U);
+}
+
+TEST(PlanOptionsTest, SayWhatBecomesOfUpdates) {
+  const FleetPlan krum = plan_of("--aggregation krum --byzantine 2 --krum-keep 4 --quorum 7 --clip-norm 3");
+  EXPECT_EQ(krum.aggregation.method, AggregationMethod::kKrum);
+  EXPECT_EQ(krum.aggregation.byzantine, 2U);
+  EXPECT_EQ(krum.aggregation.krum_keep, 4U);
+  EXPECT_EQ(krum.aggregation.clip_norm, 3.0);
+  const FleetPlan trimmed = plan_of("--aggregation trimmed_mean --trim 0.3");
+  EXPECT_EQ(trimmed.aggregation.method, AggregationMethod::kTrimmedMean);
+  EXPECT_EQ(trimmed.aggregation.trim, 0.3);
+  const FleetPlan nesterov = plan_of("--nesterov --server-learning-rate 0.7 --server-momentum 0.8");
+  EXPECT_EQ(nesterov.server.optimizer, ServerOptimizer::kMomentum);
+  EXPECT_TRUE(nesterov.server.nesterov);
+  EXPECT_EQ(nesterov.server.learning_rate, 0.7);
+  EXPECT_EQ(nesterov.server.momentum, 0.8);
+  const FleetPlan yogi = plan_of("--server-optimizer yogi --server-beta1 0.5 --server-beta2 0.75 --server-tau 0.01");
+  EXPECT_EQ(yogi.server.optimizer, ServerOptimizer::kYogi);
+  EXPECT_EQ(yogi.server.learning_rate, 0.01) << "an adaptive optimizer has its own default";
+  EXPECT_EQ(yogi.server.beta1, 0.5);
+  EXPECT_EQ(yogi.server.beta2, 0.75);
+  EXPECT_EQ(yogi.server.tau, 0.01);
+}
+
+TEST_F(CommandsTest, WrongNamesOfRoundRulesAreTheOptions) {
+  const auto failure_of = [](const std::string& words) {
+    CLI::App app;
+    PlanOverrides given;
+    add_plan_options(app, given);
+    app.parse(words);
+    FleetPlan plan;
+    return apply_overrides(given, plan);
+  };
+  expect_error(failure_of("--policy fedbuff"), Error::kUnknownName, "--policy: must be one of sync or buffered");
+  expect_error(failure_of("--aggregation bulyan"), Error::kUnknownName, "--aggregation: must be one of mean");
+  expect_error(failure_of("--server-optimizer lamb"), Error::kUnknownName, "--server-optimizer: must be one of avg");
+}
+
 TEST_F(CommandsTest, EnrollsDevicesWithBundlesTheyCanUse) {
   init();
   expect_ok(enroll({"pump-7", "fan-1"}));

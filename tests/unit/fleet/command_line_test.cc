@@ -80,6 +80,17 @@ TEST(CommandLine, ReadsARun) {
   EXPECT_EQ(line.json_path, "o.json");
 }
 
+TEST(CommandLine, PassesRoundRulesOn) {
+  const CommandLine line = good({"run", "--nesterov", "--policy", "buffered", "--buffer", "3", "--aggregation",
+                                 "trimmed_mean", "--trim", "0.2", "--come-back"});
+  EXPECT_THAT(line.config.plan_options,
+              ::testing::UnorderedElementsAre(::testing::Pair("--nesterov", ""),
+                                              ::testing::Pair("--policy", "buffered"), ::testing::Pair("--buffer", "3"),
+                                              ::testing::Pair("--aggregation", "trimmed_mean"),
+                                              ::testing::Pair("--trim", "0.2"), ::testing::Pair("--come-back", "")));
+  EXPECT_TRUE(good({"run"}).config.plan_options.empty());
+}
+
 TEST(CommandLine, TheDemonstrationComparesAndReports) {
   const CommandLine line = good({"demo"});
   EXPECT_EQ(line.command, CommandLine::Command::kDemo);

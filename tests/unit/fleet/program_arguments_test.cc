@@ -36,6 +36,15 @@ TEST(ProgramArguments, InitPassesOnOnlyWhatIsGiven) {
   EXPECT_THAT(init_arguments(config, "/w/c"), Not(Contains("--levels")));
 }
 
+TEST(ProgramArguments, InitGetsTheOptionsThatAreOnlyPassedOn) {
+  RunConfig config;
+  config.codec = "fp32";
+  config.plan_options = {{"--aggregation", "median"}, {"--nesterov", ""}, {"--server-momentum", "0.8"}};
+  const std::vector<std::string> arguments = init_arguments(config, "/w/c");
+  EXPECT_THAT(std::vector<std::string>(arguments.end() - 5, arguments.end()),
+              ElementsAre("--aggregation", "median", "--nesterov", "--server-momentum", "0.8"));
+}
+
 TEST(ProgramArguments, EnrollNamesAllDevices) {
   EXPECT_THAT(
       enroll_arguments({"d00", "d01"}, "/s", "tcp://127.0.0.1:9", "/b"),
