@@ -480,6 +480,7 @@ TEST_F(CommandsTest, StatusShowsRoundsAndDevices) {
   std::vector<float> parameters = open->load()->model.parameters;
   UpdateRecord update;
   update.round = 1;
+  update.merged_into = 1;
   update.device = "pump-7";
   expect_ok(open->open_round({1, 1, {"fan-1", "pump-7"}, 0}));
   expect_ok(open->accept_updates(std::vector{update}));
