@@ -16,6 +16,7 @@ namespace runnel::fleet {
 SimulatedRound describe_round(const coordinator::RoundResult& result,
                               const std::vector<coordinator::LedgerEntry>& ledger,
                               const std::vector<std::string>& selected,
-                              std::span<const std::unique_ptr<SimulatedDevice>> devices, Duration closed_at);
+                              std::span<const std::unique_ptr<SimulatedDevice>> devices, Duration closed_at,
+                              bool bytes_by_device);
 
 }  // namespace runnel::fleet

@@ -23,6 +23,9 @@ struct DeviceProcess {
   std::unique_ptr<device::DeviceEngine> engine;
   std::unique_ptr<device::TrainingTask> task;
 
+  // True if the update is in the outbox, and its fate is not known.
+  bool owes(uint64_t sequence) const { return outbox->pending() && outbox->newest()->sequence == sequence; }
+
   // Starts up from what the flash holds. Fails when the journal does not recover: a broken promise.
   static Result<std::unique_ptr<DeviceProcess>> boot(const std::string& name, SimulatedStorage& flash,
                                                      SimulatedStorage& model_flash, const data::ExampleSource& examples,
@@ -37,6 +40,9 @@ struct SimulatedDevice {
     flash.set_full(full);
     model_flash.set_full(full);
   }
+  // The power fails between two of the next few writes.
+  void fail_within_writes(Rng& rng) { (rng.below(4) == 0 ? model_flash : flash).fail_after(rng.below(8)); }
+  bool powerless() const { return flash.dead() || model_flash.dead(); }
 
   std::string name;
   SimulatedStorage flash;
@@ -49,15 +55,17 @@ struct SimulatedDevice {
   double slowness = 1.0;                     // factor on the time of a training
   bool connecting = false;                   // a handshake is under way
   bool connected = false;
-  bool link_broken = false;  // nothing gets through until it is repaired
-  uint64_t connection = 0;   // counts connections: frames of an older one are lost
+  Instant blocked_until{};  // nothing gets through
+  uint64_t connection = 0;  // counts connections: frames of an older one are lost
   uint64_t session = 0;
   uint64_t session_boot = 0;  // the boot of each side that the session belongs to
   uint64_t session_coordinator_boot = 0;
   Instant up_free{};  // when the link has room for the next frame
   Instant down_free{};
-  uint64_t training = 0;  // counts trainings: a stopped one never reports
-  uint64_t acknowledged_seen = 0;
+  std::array<Instant, 2> arrived{};  // when the newest frame of each way arrives
+  Instant wakes_at = kNever;         // earliest planned timeout
+  Duration wall_offset{};            // of its wall clock, from the simulation's time
+  uint64_t training = 0;             // counts trainings: a stopped one never reports
   uint64_t newest_acknowledged = 0;  // sequence
 };
 

@@ -1,9 +1,9 @@
 // A whole fleet in virtual time and from one seed: the product's own device and coordinator engines, journal, codec and
 // trainer, over links, disks and power supplies that fail as the fault model says.
 //
-// First faults, for as long as the options say: nothing acknowledged may be lost or counted twice, no model version may
-// go back. Then everything is healed, and the run must come to its end. What is broken is a sentence in the report. The
-// same options give the same report, bit for bit.
+// First faults, for as long as the options say, during which every promise (promises.h) is watched. Then everything is
+// healed, and the run must come to its end. A promise that was broken is a sentence in the report. The same options
+// give the same report, bit for bit.
 //
 // A device's link has a constant rate and latency, or follows a measured trace: then frames take as long as the trace
 // says, outages stall or cut, and a handshake is paid for at the first connection. Threads: one; several simulations
@@ -22,6 +22,10 @@
 #include "runtime/plan/model_spec.h"
 
 namespace runnel::fleet {
+
+// The run's number, and the names of its devices, in every simulation.
+inline constexpr uint64_t kSimulatedRun = 0x52554E;
+std::string simulated_device_name(size_t index);
 
 struct SimulationOptions {
   uint64_t seed = 1;
@@ -43,14 +47,17 @@ struct SimulationOptions {
   uint32_t chunk_bytes = 512;
   uint32_t window_bytes = 2048;
   uint32_t model_chunk_bytes = 1024;
+  uint64_t uploads_bytes_max = 256ULL << 20;  // of unfinished uploads, in the coordinator
 
   // How long an SGD step takes on an average device; 0 = trainings take training_min..training_max of the fault model.
   // A device is faster or slower by a factor drawn once, at most speed_spread either way.
   double training_seconds_per_step = 0.0;
   double speed_spread = 2.0;
 
-  RoundObserver on_round;   // may be empty
-  bool check_model = true;  // trains every accepted update again at the end, and compares
+  RoundObserver on_round;       // may be empty
+  bool bytes_by_device = true;  // each round's report says what each device had sent and received by then
+  // Keeps every accepted update, and at the end makes the model of them again, without faults and in another order.
+  bool check_model = true;
 };
 
 struct SimulationReport {
@@ -65,6 +72,12 @@ struct SimulationReport {
   uint64_t coordinator_crashes = 0;
   uint64_t disks_filled = 0;
   uint64_t hostile_frames = 0;
+  uint64_t frames_lost = 0;
+  uint64_t frames_repeated = 0;
+  uint64_t frames_delayed = 0;
+  uint64_t partitions = 0;
+  uint64_t clock_jumps = 0;
+  uint64_t gates = 0;
   uint64_t uplink_bytes = 0;  // of frames handed to the links
   uint64_t downlink_bytes = 0;
   uint64_t models_sent = 0;             // first chunks of a model in full
