@@ -181,6 +181,8 @@ void CoordinatorSession::report() {
                              {"updates_repeated", engine_.counters().updates_repeated},
                              {"updates_refused", engine_.counters().updates_refused}});
   log_line(LogLevel::kInfo, "the run is finished: %u rounds, model %s", rounds.rounds_closed(), sha256.c_str());
+  if (rounds.away_count() > 0)
+    log_line(LogLevel::kInfo, "%zu devices are away and due back: waiting to tell them", rounds.away_count());
 }
 
 void CoordinatorSession::report_round(const RoundResult& result) {
@@ -217,6 +219,7 @@ void CoordinatorSession::report_evaluated(const RoundResult& result, const std::
 
 bool CoordinatorSession::may_exit(Instant now) {
   if (!settings_.exit_when_finished || !finish_reported_) return false;
+  if (engine_.rounds().away_count() > 0) return false;  // they are coming, to hear that it is over
   const bool told =
       engine_.everyone_told() && engine_.told_count() >= settings_.devices_expected && settings_.devices_expected > 0;
   return now - finished_at_ >= (told ? kGoodbyeTime : settings_.linger);

@@ -434,7 +434,19 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
     session.told_finished = true;
     return wire::Bye{wire::ByeCause::kFinished};
   }
-  return std::nullopt;
+  return let_rest(now, session);
+}
+
+// A device that has nothing to do may go, and hears when it should be back.
+std::optional<wire::Message> CoordinatorEngine::let_rest(Instant now, Session& session) {
+  if (!session.welcomed || !session.reachable || session.model.next < session.model.end) return std::nullopt;
+  if (uploads_.sequence(session.device) != 0) return std::nullopt;
+  const std::optional<Pace::Rest> rest = rounds_.rest(session.device, sessions_.size(), now);
+  if (!rest.has_value()) return std::nullopt;
+  rounds_.handle_resting(now, session.device, *rest);
+  session.reachable = false;  // until it says something again
+  set_activity(session, DeviceActivity::kWaiting);
+  return wire::Bye{wire::ByeCause::kLeaving, static_cast<uint32_t>(to_ms(rest->come_back))};
 }
 
 std::optional<CoordinatorEngine::OutgoingFrame> CoordinatorEngine::poll_frame(Instant now) {

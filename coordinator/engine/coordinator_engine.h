@@ -145,6 +145,7 @@ class CoordinatorEngine {
   void set_activity(Session& session, DeviceActivity activity);
   void take_round_outcomes(Instant now);
   std::optional<wire::Message> next_message(Instant now, Session& session);
+  std::optional<wire::Message> let_rest(Instant now, Session& session);
   Session* session_of(const std::string& device, SessionId* id = nullptr);
   void add_event(Event event);
   void drop_frame(const Session& session, const std::string& why);

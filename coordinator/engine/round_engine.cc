@@ -51,6 +51,7 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
       model_(std::move(snapshot.model)),
       sums_(options.layout.parameter_count),
       rate_(options.plan, options.layout.parameter_count, snapshot.history),
+      pace_(options.plan, snapshot.history),
       scratch_(options.layout.parameter_count) {
   if (snapshot.round_open) round_ = std::move(snapshot.round);
   exact_ = std::move(snapshot.exact);
@@ -110,6 +111,7 @@ size_t RoundEngine::target_count() const {
 
 void RoundEngine::handle_device(Instant now, const std::string& name, bool selectable) {
   if (selectable) {
+    pace_.handle_back(name);
     selectable_.insert(name);
   } else {
     selectable_.erase(name);
@@ -210,7 +212,18 @@ std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::stri
   return std::nullopt;
 }
 
+std::optional<Pace::Rest> RoundEngine::rest(const std::string& device, size_t connected, Instant now) const {
+  if (phase_ != Phase::kOpen || plan_for(device, now).has_value()) return std::nullopt;
+  return pace_.rest(device, round_.round, connected, now - opened_at_, std::max(Duration::zero(), deadline_ - now));
+}
+
+void RoundEngine::handle_resting(Instant now, const std::string& device, const Pace::Rest& rest) {
+  pace_.handle_resting(device, rest, now);
+  if (!rest.counts) selectable_.erase(device);
+}
+
 void RoundEngine::handle_timeout(Instant now) {
+  for (const std::string& overdue : pace_.take_overdue(now)) selectable_.erase(overdue);
   if (timers_.take_expired(Timer::kStoreRetry, now)) in_flight_out_ = false;
   if (timers_.take_expired(Timer::kDeadline, now)) consider(now);
 }
@@ -219,7 +232,8 @@ void RoundEngine::handle_timeout(Instant now) {
 void RoundEngine::consider(Instant now) {
   if (in_flight_ != nullptr) return;  // handle_stored() comes back here
   if (phase_ == Phase::kWaiting) {
-    if (selectable_.size() >= std::max<size_t>(1, options_.plan.min_devices)) open_round(now);
+    const size_t needed = std::max<size_t>({1, options_.plan.min_devices, pace_.needed(selectable_.size())});
+    if (selectable_.size() >= needed) open_round(now);
     return;
   }
   if (phase_ != Phase::kOpen || !waiting_.empty()) return;
@@ -320,6 +334,7 @@ void RoundEngine::end_round(RoundResult result) {
                       std::back_inserter(closed.missing));
   newly_closed_.push_back(std::move(closed));
   rate_.handle_closed(newly_closed_.back().result);
+  pace_.handle_closed(newly_closed_.back().result.seconds);
   for (const auto& [device, samples] : samples_of_) rate_.handle_accepted(device, samples);
   sums_.reset();
   samples_of_.clear();

@@ -18,6 +18,7 @@
 
 #include "coordinator/config/fleet_plan.h"
 #include "coordinator/engine/aggregate.h"
+#include "coordinator/engine/pace.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/rate_planner.h"
 #include "coordinator/engine/store_request.h"
@@ -62,7 +63,12 @@ class RoundEngine {
   std::optional<Rejection> handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob);
 
   void handle_timeout(Instant now);
-  Instant next_timeout() const { return timers_.next_timeout(); }
+  Instant next_timeout() const { return std::min(timers_.next_timeout(), pace_.next_overdue()); }
+
+  // How long a device may be away that has nothing to do, of `connected` that are there; nullopt: it had better stay.
+  std::optional<Pace::Rest> rest(const std::string& device, size_t connected, Instant now) const;
+  // It was told so.
+  void handle_resting(Instant now, const std::string& device, const Pace::Rest& rest);
 
   // The next transaction, or nullptr when there is none or one is under way. The caller may set the times in it; it
   // stays valid until handle_stored().
@@ -101,6 +107,7 @@ class RoundEngine {
   size_t selected_count() const { return selected_.size(); }
   size_t accepted_count() const { return accepted_.size(); }
   size_t selectable_count() const { return selectable_.size(); }
+  size_t away_count() const { return pace_.away_count(); }  // told when to come back, and not overdue
 
  private:
   enum class Timer : uint8_t { kDeadline, kStoreRetry, kCount };
@@ -132,6 +139,7 @@ class RoundEngine {
   std::unordered_map<std::string, uint64_t> last_accepted_;  // durable ones, over all rounds
   Aggregate sums_;
   RatePlanner rate_;
+  Pace pace_;
   std::vector<float> scratch_;
   std::unordered_map<std::string, double>
       loss_of_;  // weighted, by device: summed in name order so that it is reproducible
