@@ -146,6 +146,8 @@ Failure run_coordinator(const RunOptions& options) {
   Result<std::unique_ptr<host::ZmqContext>> context = host::ZmqContext::create(16);
   if (!context) return context.failure();
   host::CoordinatorLink::Options link_options;
+  // A connection on which even the device's signs of life fail to come is probed, and given up.
+  link_options.keepalive_idle_s = static_cast<int>(std::min(2 * inputs->plan.pace.ping_seconds, 32'767U));
   link_options.peers_max = kPeersMax;
   Result<std::unique_ptr<host::CoordinatorLink>> link = host::CoordinatorLink::create(**context, link_options);
   if (!link) return link.failure();
