@@ -53,6 +53,13 @@ void Aggregate::apply(std::span<float> model) const {
   }
 }
 
+void Aggregate::mean(std::span<double> values) const {
+  RUNNEL_ASSERT(values.size() == sums_.size() && weight_ > 0);
+  const double scale = 1.0 / kGrid;
+  const auto weight = static_cast<double>(weight_);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(sums_[i]) * scale / weight;
+}
+
 double Aggregate::mean_energy() const {
   RUNNEL_ASSERT(weight_ > 0);
   const double scale = 1.0 / kGrid / static_cast<double>(weight_);

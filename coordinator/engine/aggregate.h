@@ -31,6 +31,9 @@ class Aggregate {
   // model += weighted mean. REQUIRES: model.size() == parameter_count, weight() > 0.
   void apply(std::span<float> model) const;
 
+  // The weighted mean itself. REQUIRES: as apply().
+  void mean(std::span<double> values) const;
+
   // The squared norm of the weighted mean, the same bits whatever the order of arrival. REQUIRES: weight() > 0.
   double mean_energy() const;
 

@@ -1,0 +1,78 @@
+#include "coordinator/engine/robust_aggregate.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "coordinator/engine/robust_rules.h"
+
+namespace runnel::coordinator {
+
+Failure RobustAggregate::check(const FleetPlan& plan, size_t parameter_count, uint64_t bytes_max) {
+  const RobustAggregate empty(plan.aggregation, parameter_count, bytes_max);
+  const auto too_many = [&](const char* key, uint32_t count) {
+    return fail(Error::kOutOfRange,
+                "%s %u: %s holds a round's updates in memory, and of %zu parameters %zu fit into %llu MB", key, count,
+                aggregation_method_name(plan.aggregation.method), parameter_count, empty.capacity(),
+                static_cast<unsigned long long>(bytes_max >> 20));
+  };
+  if (plan.policy.policy == plan::RoundPolicy::kBuffered) {
+    if (plan.policy.buffer > empty.capacity()) return too_many("policy.buffer", plan.policy.buffer);
+    return Error::kOk;
+  }
+  if (plan.cohort > empty.capacity()) return too_many("cohort", plan.cohort);
+  if (plan.quorum > empty.capacity()) return too_many("quorum", plan.quorum);
+  return Error::kOk;
+}
+
+size_t RobustAggregate::capacity() const {
+  if (!needed()) return std::numeric_limits<size_t>::max();
+  return static_cast<size_t>(bytes_max_ / (std::max<size_t>(1, parameter_count_) * sizeof(float)));
+}
+
+void RobustAggregate::add(const std::string& device, uint64_t sequence, std::span<const float> update) {
+  if (!needed()) return;
+  RUNNEL_ASSERT(!full() && update.size() == parameter_count_);
+  const bool added = updates_.try_emplace({device, sequence}, update.begin(), update.end()).second;
+  RUNNEL_ASSERT(added);
+}
+
+void RobustAggregate::aggregate(std::span<double> result) const {
+  RUNNEL_ASSERT(needed() && !updates_.empty());
+  std::vector<std::span<const float>> updates;
+  updates.reserve(updates_.size());
+  for (const auto& [identity, update] : updates_) updates.emplace_back(update);
+  switch (spec_.method) {
+    case AggregationMethod::kMean:
+      return;
+    case AggregationMethod::kMedian:
+      return coordinate_median(updates, result);
+    case AggregationMethod::kTrimmedMean:
+      return trimmed_mean(updates, trimmed_count(spec_.trim, updates.size()), result);
+    case AggregationMethod::kKrum: {
+      std::vector<std::span<const float>> kept;
+      for (const size_t index : krum(updates, spec_.byzantine, spec_.krum_keep)) kept.push_back(updates[index]);
+      std::fill(result.begin(), result.end(), 0.0);
+      for (const std::span<const float> update : kept) {
+        for (size_t i = 0; i < result.size(); ++i) result[i] += static_cast<double>(update[i]);
+      }
+      for (double& value : result) value /= static_cast<double>(kept.size());
+      return;
+    }
+  }
+}
+
+size_t RobustAggregate::tolerated() const {
+  switch (spec_.method) {
+    case AggregationMethod::kMean:
+      return 0;
+    case AggregationMethod::kMedian:
+      return count() == 0 ? 0 : (count() - 1) / 2;
+    case AggregationMethod::kTrimmedMean:
+      return trimmed_count(spec_.trim, count());
+    case AggregationMethod::kKrum:
+      return krum_tolerated(count(), spec_.byzantine);
+  }
+  return 0;
+}
+
+}  // namespace runnel::coordinator

@@ -1,0 +1,55 @@
+// The updates of one round, kept until it closes, for the methods that must see all of them at once.
+//
+// In the order of device and sequence, whatever the order of arrival, so the result is the same bits. Memory: 4 bytes a
+// parameter and update, up to `bytes_max`; nothing for method mean, which needs none of this. Threads: one at a time.
+// Trust: the updates have been checked, every value is finite.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/config/fleet_plan.h"
+#include "runtime/base/result.h"
+
+namespace runnel::coordinator {
+
+class RobustAggregate {
+ public:
+  static constexpr uint64_t kBytesMaxDefault = 1ULL << 30;
+
+  RobustAggregate(const AggregationSpec& spec, size_t parameter_count, uint64_t bytes_max = kBytesMaxDefault)
+      : spec_(spec), parameter_count_(parameter_count), bytes_max_(bytes_max) {}
+
+  // kOutOfRange where a plan's rounds can need more than `bytes_max`, naming the key.
+  static Failure check(const FleetPlan& plan, size_t parameter_count, uint64_t bytes_max = kBytesMaxDefault);
+
+  bool needed() const { return spec_.method != AggregationMethod::kMean; }
+  size_t count() const { return updates_.size(); }
+  // Updates for which there is room; without limit for method mean.
+  size_t capacity() const;
+  bool full() const { return count() >= capacity(); }
+  uint64_t bytes() const { return uint64_t{count()} * parameter_count_ * sizeof(float); }
+
+  // Nothing for method mean. REQUIRES: not full; the model's length; an identity that is not there yet.
+  void add(const std::string& device, uint64_t sequence, std::span<const float> update);
+
+  // What the updates become. REQUIRES: needed(), count() > 0, the model's length.
+  void aggregate(std::span<double> result) const;
+
+  // Of how many lies the result is sure, with the updates that are there.
+  size_t tolerated() const;
+
+  void reset() { updates_.clear(); }
+
+ private:
+  AggregationSpec spec_;
+  size_t parameter_count_;
+  uint64_t bytes_max_;
+  std::map<std::pair<std::string, uint64_t>, std::vector<float>> updates_;
+};
+
+}  // namespace runnel::coordinator
