@@ -167,6 +167,7 @@ void DtlsSession::finish_handshake() {
     peer_ = *peer;
     if (Failure judgement = config_.judge(peer_); !judgement.ok()) return die(judgement);
   }
+  if (config_.coordinator()) tls::forget_peer_certificate(ssl_->get());
   phase_ = Phase::kEstablished;
 }
 

@@ -1,11 +1,12 @@
 // Everything in which mbedTLS 2.28 (Debian 12) and 3.6 (Debian 13) differ for us. No other file asks for the version.
 //
-// The few private members read here have no accessor in one of the two: the alert's number, and the secret of a
-// session, which our own small ticket carries instead of the peer's whole certificate.
+// The few private members used here have no accessor in one of the two: the alert's number, the secret of a session,
+// which our own small ticket carries instead of the peer's whole certificate, and that certificate, to let go of it.
 #pragma once
 
 #include <mbedtls/error.h>
 #include <mbedtls/pk.h>
+#include <mbedtls/platform.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
@@ -134,6 +135,20 @@ inline int received_alert(const mbedtls_ssl_context& context) {
 // Whether the coordinator gave a ticket: without one a saved session is of no use.
 inline bool has_ticket(const mbedtls_ssl_session& session) {
   return session.MBEDTLS_PRIVATE(ticket_len) > 0;
+}
+
+// Lets go of the peer's certificate once it has been judged: a session that is put to sleep and woken again would save
+// and parse it each time.
+inline void forget_peer_certificate(mbedtls_ssl_context* context) {
+#if defined(MBEDTLS_SSL_KEEP_PEER_CERTIFICATE)
+  mbedtls_ssl_session* session = context->MBEDTLS_PRIVATE(session);
+  if (session == nullptr || session->MBEDTLS_PRIVATE(peer_cert) == nullptr) return;
+  mbedtls_x509_crt_free(session->MBEDTLS_PRIVATE(peer_cert));
+  mbedtls_free(session->MBEDTLS_PRIVATE(peer_cert));
+  session->MBEDTLS_PRIVATE(peer_cert) = nullptr;
+#else
+  static_cast<void>(context);
+#endif
 }
 
 // What a ticket has to carry so that a session can be continued with it.
