@@ -73,6 +73,33 @@ TEST(FleetSimulation, PromisesHoldUnderFaults) {
   EXPECT_GT(hostile, 0U);
 }
 
+// Frames that are lost, repeated, overtaken or come in a later connection, partitions, power that fails in the middle
+// of flash writes and between any two steps, clocks that jump, hostile bytes both ways: all of it at once.
+TEST(FleetSimulation, PromisesHoldUnderEveryFault) {
+  const uint64_t first = from_environment("RUNNEL_SIM_FIRST", 1);
+  const uint64_t seeds = from_environment("RUNNEL_SIM_SEEDS", 60);
+  SimulationReport sum;
+  for (uint64_t seed = first; seed < first + seeds; ++seed) {
+    SmallFleet fleet(seed);
+    fleet.options.faults = every_fault();
+    const SimulationReport report = simulate(fleet.options);
+    ASSERT_TRUE(kept_every_promise(report)) << "seed " << seed;
+    sum.frames_lost += report.frames_lost;
+    sum.frames_repeated += report.frames_repeated;
+    sum.frames_delayed += report.frames_delayed;
+    sum.partitions += report.partitions;
+    sum.clock_jumps += report.clock_jumps;
+    sum.gates += report.gates;
+  }
+  if (seeds < 50) return;
+  EXPECT_GT(sum.frames_lost, seeds);
+  EXPECT_GT(sum.frames_repeated, seeds);
+  EXPECT_GT(sum.frames_delayed, seeds);
+  EXPECT_GT(sum.partitions, 0U);
+  EXPECT_GT(sum.clock_jumps, 0U);
+  EXPECT_GT(sum.gates, 0U);
+}
+
 TEST(FleetSimulation, TheSameSeedGivesTheSameRun) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {
     SmallFleet fleet(seed);
