@@ -31,7 +31,7 @@ size_t RobustAggregate::capacity() const {
 
 void RobustAggregate::add(const std::string& device, uint64_t sequence, std::span<const float> update) {
   if (!needed()) return;
-  RUNNEL_ASSERT(!full() && update.size() == parameter_count_);
+  RUNNEL_ASSERT(update.size() == parameter_count_);
   const bool added = updates_.try_emplace({device, sequence}, update.begin(), update.end()).second;
   RUNNEL_ASSERT(added);
 }
@@ -73,6 +73,16 @@ size_t RobustAggregate::tolerated() const {
       return krum_tolerated(count(), spec_.byzantine);
   }
   return 0;
+}
+
+std::string RobustAggregate::weakness() const {
+  if (!needed()) return {};
+  const bool planned = spec_.method == AggregationMethod::kKrum          ? tolerated() >= spec_.byzantine
+                       : spec_.method == AggregationMethod::kTrimmedMean ? spec_.trim == 0.0 || tolerated() > 0
+                                                                         : tolerated() > 0;
+  if (planned) return {};
+  return std::string(aggregation_method_name(spec_.method)) + " of " + std::to_string(count()) +
+         " updates withstands " + std::to_string(tolerated()) + " lies";
 }
 
 }  // namespace runnel::coordinator

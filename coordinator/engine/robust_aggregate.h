@@ -34,7 +34,8 @@ class RobustAggregate {
   bool full() const { return count() >= capacity(); }
   uint64_t bytes() const { return uint64_t{count()} * parameter_count_ * sizeof(float); }
 
-  // Nothing for method mean. REQUIRES: not full; the model's length; an identity that is not there yet.
+  // Nothing for method mean. Whoever adds asks full() first. REQUIRES: the model's length; an identity that is not there
+  // yet.
   void add(const std::string& device, uint64_t sequence, std::span<const float> update);
 
   // What the updates become. REQUIRES: needed(), count() > 0, the model's length.
@@ -42,6 +43,9 @@ class RobustAggregate {
 
   // Of how many lies the result is sure, with the updates that are there.
   size_t tolerated() const;
+
+  // What somebody who relies on the method should know about this round's; empty when all is as planned.
+  std::string weakness() const;
 
   void reset() { updates_.clear(); }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "coordinator/engine/cohort.h"
+#include "coordinator/engine/update_scale.h"
 #include "runtime/codec/update_codec.h"
 
 namespace runnel::coordinator {
@@ -50,6 +51,7 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
       rounds_closed_(snapshot.rounds_closed),
       model_(std::move(snapshot.model)),
       sums_(options.layout.parameter_count),
+      robust_(options.plan.aggregation, options.layout.parameter_count, options.robust_bytes_max),
       rate_(options.plan, options.layout.parameter_count, snapshot.history),
       pace_(options.plan, snapshot.history),
       scratch_(options.layout.parameter_count) {
@@ -79,9 +81,19 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
     return fail(Error::kCorrupt, "the stored exact model has %zu parameters, the model %zu", snapshot.exact.size(),
                 snapshot.model.parameters.size());
   }
+  RUNNEL_TRY(RobustAggregate::check(options.plan, options.layout.parameter_count, options.robust_bytes_max));
+  Result<OptimizerState> optimizer = decode_state(snapshot.optimizer_state, options.layout.parameter_count);
+  if (!optimizer) return optimizer.failure();
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
   RoundEngine engine(options, std::move(snapshot), ledger);
+  if (!optimizer->first.empty() && optimizer->optimizer != options.plan.server.optimizer) {
+    engine.warnings_.push_back(
+        std::string("the server's optimizer was ") + server_optimizer_name(optimizer->optimizer) + " and is " +
+        server_optimizer_name(options.plan.server.optimizer) + " now: what it had learned about the steps is dropped");
+  } else {
+    engine.optimizer_ = std::move(*optimizer);
+  }
   if (engine.rounds_closed_ >= options.plan.rounds) engine.phase_ = Phase::kFinished;
   if (!round_open) return engine;
 
@@ -152,6 +164,7 @@ std::optional<Rejection> RoundEngine::check_offer(const std::string& device, con
   }
   if (!selected_.contains(device)) return reject(wire::Reason::kMalformed, "the device is not in this round's cohort");
   if (accepted_.contains(device)) return reject(wire::Reason::kMalformed, "a second update for the same round");
+  if (robust_.full()) return reject(wire::Reason::kRoundClosed, "the round has all updates that there is room for");
   return std::nullopt;
 }
 
@@ -175,8 +188,11 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t se
   if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
     return reject(reason_of(bad.error()), bad.text());
   }
+  scale_update(scratch_,
+               update_scale(options_.plan, round_.base_version - update.model_version, std::sqrt(energy(scratch_))));
   if (const Failure bad = sums_.add(scratch_, update.sample_count); !bad.ok())
     return reject(reason_of(bad.error()), bad.text());
+  robust_.add(device, sequence, scratch_);
 
   record.round = update.round;
   record.merged_into = round_.round;
@@ -237,7 +253,7 @@ void RoundEngine::consider(Instant now) {
     return;
   }
   if (phase_ != Phase::kOpen || !waiting_.empty()) return;
-  if (accepted_.size() >= target_count()) return prepare_close(now);
+  if (accepted_.size() >= target_count() || robust_.full()) return prepare_close(now);
   if (deadline_ > now) return;
   if (accepted_.size() >= options_.plan.quorum) return prepare_close(now);
   extend(now);
@@ -276,16 +292,27 @@ void RoundEngine::prepare_close(Instant now) {
   result.bits_per_coordinate = 8.0 * static_cast<double>(payload_bytes_) / static_cast<double>(coordinates_);
   result.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
   move_model(result);
+  if (std::string weak = robust_.weakness(); !weak.empty())
+    warnings_.push_back("round " + std::to_string(round_.round) + ": " + weak);
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
   in_flight_ = std::make_unique<StoreRequest>(std::move(request));
 }
 
-// What the coordinator has moves by the mean update; what devices hold follows as the downlink allows.
+// What the coordinator has moves as the aggregate and the optimizer say; what devices hold follows as the downlink
+// allows.
 void RoundEngine::move_model(RoundResult& result) const {
   result.model.version = model_.version + 1;
   std::vector<float> exact(exact_model().begin(), exact_model().end());
-  sums_.apply(exact);
+  std::vector<double> aggregate(exact.size());
+  if (robust_.needed()) {
+    robust_.aggregate(aggregate);
+  } else {
+    sums_.mean(aggregate);
+  }
+  OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored
+  server_step(options_.plan.server, aggregate, exact, optimizer);
+  result.optimizer_state = encode_state(optimizer);
   if (!options_.plan.downlink.quantized()) {
     result.model.parameters = std::move(exact);
   } else {
@@ -327,6 +354,9 @@ void RoundEngine::end_round(RoundResult result) {
   rounds_closed_ = result.round;
   model_ = result.model;
   exact_ = std::move(result.exact);
+  Result<OptimizerState> optimizer = decode_state(std::exchange(result.optimizer_state, {}), model_.parameters.size());
+  RUNNEL_ASSERT(optimizer.ok());
+  optimizer_ = std::move(*optimizer);
   if (result.delta.version != 0) deltas_.push_back(std::exchange(result.delta, {}));
   std::erase_if(deltas_, [&](const ModelDelta& delta) { return delta.version < result.oldest_delta; });
   Closed closed{std::move(result), {}};
@@ -337,6 +367,7 @@ void RoundEngine::end_round(RoundResult result) {
   pace_.handle_closed(newly_closed_.back().result.seconds);
   for (const auto& [device, samples] : samples_of_) rate_.handle_accepted(device, samples);
   sums_.reset();
+  robust_.reset();
   samples_of_.clear();
   loss_of_.clear();
   energy_of_.clear();

@@ -3,8 +3,9 @@
 // Knows nothing of sessions or frames. What it decides is durable before anybody hears of it: each poll_store() is one
 // transaction, carried out by the caller and reported with handle_stored(); nothing else is decided meanwhile.
 // Order: open (stored) -> accept updates (stored, then acknowledged) -> close with the new model (stored) -> next.
-// Memory: the model twice (thrice with a quantized downlink, and its deltas), 8 bytes a parameter for the sums, and the
-// updates that wait for the disk.
+// Memory: the model twice (thrice with a quantized downlink, and its deltas), 8 bytes a parameter for the sums, what
+// the server's optimizer remembers, and the updates that wait for the disk. Whatever the number of updates, unless the
+// aggregation method needs all of them at once: then 4 bytes a parameter and update, up to a bound.
 // Threads: one at a time. Trust: updates come from devices and are checked before they touch the sums.
 #pragma once
 
@@ -21,6 +22,8 @@
 #include "coordinator/engine/pace.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/rate_planner.h"
+#include "coordinator/engine/robust_aggregate.h"
+#include "coordinator/engine/server_optimizer.h"
 #include "coordinator/engine/store_request.h"
 #include "coordinator/store/store.h"
 #include "runtime/base/time.h"
@@ -39,6 +42,8 @@ struct RoundOptions {
   uint64_t run = 0;
   FleetPlan plan;
   plan::ModelLayout layout;
+  uint64_t robust_bytes_max =
+      RobustAggregate::kBytesMaxDefault;    // of a round's updates, where the method needs them all
   Duration store_retry_after = seconds(2);  // pause before a transaction that the disk refused is tried again
 };
 
@@ -47,7 +52,8 @@ class RoundEngine {
   enum class Phase : uint8_t { kWaiting, kOpening, kOpen, kClosing, kFinished };
 
   // Goes on from a snapshot and the ledger: the accepted updates of an open round are added to the sums again.
-  // kCorrupt when the snapshot does not fit the layout or an accepted update does not decode.
+  // kCorrupt when the snapshot does not fit the layout or an accepted update does not decode, kOutOfRange when the
+  // plan's rounds need more memory than robust_bytes_max.
   static Result<RoundEngine> create(const RoundOptions& options, Snapshot snapshot,
                                     const std::vector<LedgerEntry>& ledger, Instant now);
 
@@ -137,7 +143,9 @@ class RoundEngine {
   std::set<std::string> selected_;
   std::set<std::string> accepted_;                           // in the sums; on disk unless still in waiting_
   std::unordered_map<std::string, uint64_t> last_accepted_;  // durable ones, over all rounds
-  Aggregate sums_;
+  Aggregate sums_;                                           // of every method, for the round's figures
+  RobustAggregate robust_;
+  OptimizerState optimizer_;
   RatePlanner rate_;
   Pace pace_;
   std::vector<float> scratch_;

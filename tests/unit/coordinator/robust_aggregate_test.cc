@@ -235,6 +235,23 @@ TEST(RobustAggregate, MultiKrumAveragesWhatItKeeps) {
   EXPECT_EQ(aggregate.tolerated(), 1U);
 }
 
+TEST(RobustAggregate, SaysWhenItIsWeakerThanPlanned) {
+  const auto weakness = [](AggregationMethod method, size_t count) {
+    AggregationSpec spec;
+    spec.method = method;
+    RobustAggregate aggregate(spec, 1);
+    for (size_t k = 1; k <= count; ++k) aggregate.add("d", k, std::vector<float>{1.0F});
+    return aggregate.weakness();
+  };
+  EXPECT_EQ(weakness(AggregationMethod::kMean, 1), "");
+  EXPECT_EQ(weakness(AggregationMethod::kKrum, 4), "krum of 4 updates withstands 0 lies");
+  EXPECT_EQ(weakness(AggregationMethod::kKrum, 5), "");
+  EXPECT_EQ(weakness(AggregationMethod::kMedian, 2), "median of 2 updates withstands 0 lies");
+  EXPECT_EQ(weakness(AggregationMethod::kMedian, 3), "");
+  EXPECT_EQ(weakness(AggregationMethod::kTrimmedMean, 9), "trimmed_mean of 9 updates withstands 0 lies");
+  EXPECT_EQ(weakness(AggregationMethod::kTrimmedMean, 10), "");
+}
+
 TEST(RobustAggregate, TheMeanNeedsNoMemory) {
   RobustAggregate aggregate({}, 1000, 0);
   EXPECT_FALSE(aggregate.needed());
