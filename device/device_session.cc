@@ -166,9 +166,7 @@ void DeviceSession::carry_out(const Action& action, Instant now) {
 
 void DeviceSession::start_training(const StartTraining& request, Instant now) {
   if (dump_.enabled()) dump_.write("in", "Model", "rnlm", request.model);
-  if (const Failure bad =
-          task_.start(request.plan, request.sequence, request.model, request.carried, request.history, request.retry);
-      !bad.ok()) {
+  if (const Failure bad = task_.start(request); !bad.ok()) {
     engine_.handle_training_failed(now, bad);
     return;
   }
@@ -260,11 +258,12 @@ void DeviceSession::flush(Instant now) {
 void DeviceSession::report() {
   while (const std::optional<Notice> notice = engine_.poll_notice()) {
     const bool warns = notice->kind == Notice::Kind::kUpdateRefused || notice->kind == Notice::Kind::kStorage ||
-                       notice->kind == Notice::Kind::kBadFrame || notice->kind == Notice::Kind::kRefusal;
+                       notice->kind == Notice::Kind::kQueue || notice->kind == Notice::Kind::kBadFrame ||
+                       notice->kind == Notice::Kind::kRefusal;
     log_line(warns ? LogLevel::kWarning : LogLevel::kInfo, "%s", notice->text.c_str());
     if (warns) events_.write("warning", {{"text", std::string_view(notice->text)}});
   }
-  if (const std::optional<RateReport> rate = engine_.poll_rate_report()) report_rate(*rate);
+  while (const std::optional<RateReport> rate = engine_.poll_rate_report()) report_rate(*rate);
   if (engine_.state() == DeviceState::kWaiting && engine_.ping_after() != reported_ping_) {
     reported_ping_ = engine_.ping_after();
     const uint64_t bytes = keep_alive_bytes_a_day(reported_ping_);

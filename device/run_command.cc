@@ -143,9 +143,10 @@ Failure run_device(const RunOptions& options) {
   }
   Result<Outbox> outbox = Outbox::open(*journal);
   if (!outbox) return Failure(outbox.failure()).prefix("%s/outbox.journal", folder.c_str());
-  if (outbox->pending()) {
+  for (const OutboxEntry& entry : outbox->entries()) {
+    if (entry.given_back) continue;
     log_line(LogLevel::kInfo, "update %llu of round %u is still to be delivered",
-             static_cast<unsigned long long>(outbox->newest()->sequence), outbox->newest()->round);
+             static_cast<unsigned long long>(entry.sequence), entry.round);
   }
 
   Result<KeptModel> kept = open_kept_model(options, folder);

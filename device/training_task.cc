@@ -17,7 +17,7 @@ constexpr uint64_t kRoundingPart = 2;
 }  // namespace
 
 Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model_message, Carried carried,
-                            const rate::RateHistory& history, bool retry) {
+                            const rate::RateHistory& history, bool retry, std::span<const float> ahead) {
   stop();
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(model_message, model));
@@ -40,17 +40,17 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   Arena arena(block_);
   Result<train::Trainer> trainer = train::Trainer::create(model.spec, training, arena);
   if (!trainer) return trainer.failure();
-  RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
-  residual_ = std::move(carried.residual);
-  if (plan.codec.error_feedback || !residual_.empty() || !carried.returned.empty())
-    residual_.resize(layout->parameter_count, 0.0F);
-  if (!carried.returned.empty()) {
-    wire::Update returned;
-    std::vector<float> values(layout->parameter_count);
-    RUNNEL_TRY(wire::decode_update(carried.returned, returned));
-    RUNNEL_TRY(codec::decode_update(*layout, {returned.tensors.begin(), returned.tensors.size()}, values));
-    for (size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
+  if (ahead.empty()) {
+    RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
+  } else {
+    if (ahead.size() != model.parameters.size())
+      return fail(Error::kShape, "%zu values for a model of %zu parameters", ahead.size(), model.parameters.size());
+    std::vector<float> begin(ahead.begin(), ahead.end());
+    for (size_t i = 0; i < begin.size(); ++i) begin[i] += model.parameters[i];
+    RUNNEL_TRY(trainer->start(begin, examples_, derive_key(plan.seed, kShufflePart)));
   }
+  residual_ = std::move(carried.residual);
+  if (plan.codec.error_feedback || !residual_.empty()) residual_.resize(layout->parameter_count, 0.0F);
   trainer_.emplace(std::move(trainer).value());
   memory_ = *memory;
   layout_ = *layout;

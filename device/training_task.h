@@ -26,10 +26,15 @@ class TrainingTask {
       : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
 
   // Begins. `model` is a Model message that decodes; it is copied from. What is carried is added to the update before
-  // it is compressed; with `retry` nothing is trained, and what is carried is all there is. Fails when the plan, the
+  // it is compressed; with `retry` nothing is trained, and what is carried is all there is.
+  // Training starts from the model plus `ahead`, if that is not empty. Fails when the plan, the
   // model, the data or the memory do not fit each other; nothing is then under way.
   Failure start(const plan::RoundPlan& plan, uint64_t sequence, ByteView model, Carried carried = {},
-                const rate::RateHistory& history = {}, bool retry = false);
+                const rate::RateHistory& history = {}, bool retry = false, std::span<const float> ahead = {});
+  Failure start(const StartTraining& request) {
+    return start(request.plan, request.sequence, request.model, request.carried, request.history, request.retry,
+                 request.ahead);
+  }
   void stop() { trainer_.reset(); }
   bool active() const { return trainer_.has_value(); }
 

@@ -19,8 +19,12 @@ DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng
       outbox_(outbox),
       rng_(rng),
       model_(options.model_window_bytes, options.model_bytes_max, keeper) {
-  // An update left over from before a restart may be partly at the coordinator already.
+  // The oldest update left over from before a restart may be partly at the coordinator already; the others cannot be.
   if (outbox_.pending()) upload_resumes_ = true;
+  aged_at_ = now;
+  follow_ages(now);
+  if (outbox_.rotten_count() != 0)
+    notice(Kind::kStorage, "%u updates in the outbox have rotten and are lost", outbox_.rotten_count());
   if (const Failure none = model_.restore(); !none.ok() && none.error() != Error::kNotFound)
     notice(Kind::kStorage, "no model is held from before: %s", none.text());
   if (!outbox_.state().empty() && !rate_.restore(outbox_.state()))
@@ -42,6 +46,7 @@ void DeviceEngine::handle_session_up(Instant now) {
 
 void DeviceEngine::handle_link_down(Instant now, const char* why) {
   if (finished_ || refused_) return;
+  const bool attempt_failed = link_ == Link::kConnecting;
   if (link_ == Link::kUp) failed_attempts_ = 0;
   rate_.goodput().handle_lost(now, upload_ == Upload::kStreaming || upload_ == Upload::kWaitAck);
   rate_.handle_link_down();
@@ -66,9 +71,10 @@ void DeviceEngine::handle_link_down(Instant now, const char* why) {
   if (!link_wanted()) {
     timers_.stop(Timer::kReconnect);
     notice(Kind::kLink, "link down (%s), and not wanted now", why);
-    return;
+  } else {
+    notice(Kind::kLink, "link down (%s), next attempt in %lld ms", why, static_cast<long long>(to_ms(jittered)));
   }
-  notice(Kind::kLink, "link down (%s), next attempt in %lld ms", why, static_cast<long long>(to_ms(jittered)));
+  if (attempt_failed) consider_further(now);
 }
 
 // Connected only while that is allowed and of use; back at once when there is something to send.
@@ -126,6 +132,7 @@ void DeviceEngine::handle_timeout(Instant now) {
   }
   if (timers_.take_expired(Timer::kStore, now)) store_update(now);
   if (timers_.take_expired(Timer::kOffer, now)) begin_upload();
+  if (timers_.take_expired(Timer::kAge, now)) drop_too_old(now);
 }
 
 // --- outputs ---
@@ -182,9 +189,10 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     return send(wire::Ping{static_cast<uint64_t>(now.time_since_epoch().count())});
   }
   if (upload_ == Upload::kOffer) {
-    const OutboxEntry& entry = *outbox_.newest();
+    const OutboxEntry& entry = *outbox_.front();
     // A first transfer needs no answer before its first bytes; one that may be partly there asks how far it got.
-    wire::UpdateOffer offer{entry.run, entry.sequence, entry.round, entry.total_bytes, entry.checksum, {}};
+    wire::UpdateOffer offer{entry.run, entry.sequence,     entry.round, entry.total_bytes, entry.checksum,
+                            {},        entry.model_version};
     const bool whole = !upload_resumes_ && entry.total_bytes <= offer_bytes_max_;
     if (whole && !read_chunk(now, entry.total_bytes)) return std::nullopt;
     upload_ = upload_resumes_ ? Upload::kWaitAck : Upload::kStreaming;
@@ -194,13 +202,13 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     return send(offer);
   }
   if (upload_ == Upload::kStreaming) {
-    const uint64_t total = outbox_.newest()->total_bytes;
+    const uint64_t total = outbox_.front()->total_bytes;
     const uint64_t in_flight = upload_sent_bytes_ - std::min(upload_sent_bytes_, upload_acked_bytes_);
     const uint64_t bytes = std::min<uint64_t>(chunk_bytes_, total - upload_sent_bytes_);
     if (bytes > 0 && in_flight + bytes <= window_bytes_) {
       const uint64_t offset = upload_sent_bytes_;
       if (!read_chunk(now, bytes)) return std::nullopt;
-      return send(wire::UpdateChunk{outbox_.newest()->sequence, offset, sent_chunk(now, bytes)});
+      return send(wire::UpdateChunk{outbox_.front()->sequence, offset, sent_chunk(now, bytes)});
     }
   }
   if (plan_.has_value() && training_ == Training::kIdle && !unsaved_update_.has_value()) {
@@ -213,7 +221,10 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
 }
 
 std::optional<RateReport> DeviceEngine::poll_rate_report() {
-  return std::exchange(report_, std::nullopt);
+  if (reports_.empty()) return std::nullopt;
+  const RateReport first = reports_.front();
+  reports_.erase(reports_.begin());
+  return first;
 }
 
 std::optional<Notice> DeviceEngine::poll_notice() {
@@ -236,7 +247,7 @@ DeviceState DeviceEngine::state() const {
 
 uint32_t DeviceEngine::round() const {
   if (plan_.has_value()) return plan_->plan.round;
-  return outbox_.pending() ? outbox_.newest()->round : 0;
+  return outbox_.pending() ? outbox_.front()->round : 0;
 }
 
 void DeviceEngine::notice(Notice::Kind kind, const char* format, ...) {

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "device/engine/carried.h"
 #include "device/engine/model_transfer.h"
 #include "device/engine/outbox.h"
 #include "device/engine/upload_rate.h"
@@ -24,6 +25,12 @@
 #include "runtime/wire/frame.h"
 
 namespace runnel::device {
+
+// What happens to an update that is trained while the outbox has no room for it (docs/durability.md).
+enum class QueueFull : uint8_t {
+  kFold,  // the oldest that was never offered goes into the next one if its plan carries; else it is dropped
+  kStop,  // nothing is trained before there is room
+};
 
 struct DeviceOptions {
   FixedString<wire::kNameBytesMax> name;  // as in the certificate
@@ -36,6 +43,8 @@ struct DeviceOptions {
   Duration store_retry_after = seconds(5);  // pause before storing an update again when the disk refused it
   uint32_t model_window_bytes = 64 * 1024;  // model bytes asked for at a time
   uint64_t model_bytes_max = 64ULL << 20;   // largest Model message that is accepted
+  QueueFull queue_full = QueueFull::kFold;
+  Duration queue_age_max = seconds(7 * 86400);  // an update that waited longer is dropped; up to 68 years
 };
 
 // What the device's condition allows now (docs/power.md).
@@ -65,10 +74,11 @@ struct SendFrame {
 };
 struct StartTraining {
   plan::RoundPlan plan;
-  uint64_t sequence = 0;  // of the update to come
-  ByteView model;         // a Model message that decodes; valid until StopTraining or the training is handled
-  Carried carried;        // what the update has to make up for
-  bool retry = false;     // the round was trained already, and its update kept: only compress what is carried
+  uint64_t sequence = 0;     // of the update to come
+  ByteView model;            // a Model message that decodes; valid until StopTraining or the training is handled
+  Carried carried;           // what the update has to make up for
+  std::vector<float> ahead;  // to be added to the model before training: updates on this plan that still wait
+  bool retry = false;        // the round was trained already, and its update kept: only compress what is carried
   rate::RateHistory history;
 };
 // What training gives.
@@ -89,6 +99,7 @@ struct Notice {
     kUpdateKept,
     kUpdateDurable,
     kUpdateRefused,
+    kQueue,  // an update had to leave the outbox before its turn
     kStorage,
     kBadFrame,
     kPlan,
@@ -116,6 +127,9 @@ class DeviceEngine {
   // Without the link the device disconnects, and what it has trained waits. Without training, a device with nothing to
   // send disconnects too; while connected it says that it is not available.
   void handle_permissions(Instant now, Permissions permissions);
+  // The wall clock, in seconds since 1970: now and then, first before anything else. Only how long an update waited
+  // depends on it, and never by more than the device was off.
+  void handle_wall_clock(Instant now, uint64_t unix_s);
   void handle_timeout(Instant now);
 
   // The next thing to do; nullopt when there is nothing. Call it after every handle_*.
@@ -135,11 +149,12 @@ class DeviceEngine {
   uint32_t round() const;                      // of the plan or update at hand; 0 when there is none
   uint32_t rounds() const { return rounds_; }  // as the coordinator said
   uint64_t updates_acknowledged() const { return updates_acknowledged_; }
-  uint64_t bytes_resent() const { return bytes_resent_; }  // of update payload, sent again after a break
+  uint64_t last_acknowledged() const { return last_acknowledged_; }  // sequence, by this process; 0 = none
+  uint64_t bytes_resent() const { return bytes_resent_; }            // of update payload, sent again after a break
   const std::string& last_refusal() const { return last_refusal_; }
 
  private:
-  enum class Timer : uint8_t { kReconnect, kConnect, kReply, kPing, kStore, kOffer, kCount };
+  enum class Timer : uint8_t { kReconnect, kConnect, kReply, kPing, kStore, kOffer, kAge, kCount };
   enum class Link : uint8_t { kDown, kConnecting, kGreeting, kUp };
   enum class Upload : uint8_t { kIdle, kOffer, kWaitAck, kStreaming };
   enum class Training : uint8_t { kIdle, kAsked, kRunning };
@@ -156,9 +171,26 @@ class DeviceEngine {
   void on(Instant now, const Unexpected& message);
 
   void begin_upload();
+  void reset_upload();
+  bool uploading(uint64_t sequence) const;
+  bool goes_on_with_plan(const plan::RoundPlan& newer) const;
+  bool room_for_another();
+  void make_room(Instant now);
+  bool give_way(Instant now);
+  bool fold(Instant now, const OutboxEntry& entry);
+  void drop_update(Instant now, const OutboxEntry& entry, const char* why);
+  void drop_overtaken(Instant now, const plan::RoundPlan& plan);
+  void give_back_overtaken(Instant now, const plan::RoundPlan& plan);
+  Carried take_carried(const plan::RoundPlan& plan);
+  std::vector<float> sum_of_waiting(const plan::RoundPlan& plan);
+  Failure add_entry(const OutboxEntry& entry, std::vector<float>& sums);
+  void consider_further(Instant now);
+  void follow_ages(Instant now);
+  void drop_too_old(Instant now);
+  void report(std::optional<RateReport> report);
   void begin_plan(Instant now);
   void store_update(Instant now);
-  enum class Fate : uint8_t { kTaken, kLate, kRefused };
+  enum class Fate : uint8_t { kTaken, kLate, kRefused, kUnwanted };
   void give_up_upload(Instant now);
   bool read_chunk(Instant now, uint64_t bytes);
   ByteView sent_chunk(Instant now, uint64_t bytes);
@@ -214,6 +246,8 @@ class DeviceEngine {
   uint64_t training_sequence_ = 0;
   bool retry_ = false;                           // of an update that was kept
   std::optional<TrainedUpdate> unsaved_update_;  // trained, but the disk has not taken it yet
+  std::optional<wire::RoundPlan> trained_plan_;  // of the newest update: without a link there may be further ones
+  bool waits_for_room_ = false;                  // a plan that cannot be trained before the queue is shorter
   UploadRate rate_;
   Instant hello_sent_at_ = kNever;
 
@@ -224,9 +258,14 @@ class DeviceEngine {
   uint64_t upload_acked_bytes_ = 0;
   std::array<uint8_t, wire::kChunkBytesMax> chunk_{};
 
+  Instant aged_at_{};    // the ages in the outbox are as of then
+  uint64_t unix_s_ = 0;  // wall clock at unix_at_; 0 = not known
+  Instant unix_at_{};
+
   uint64_t updates_acknowledged_ = 0;
+  uint64_t last_acknowledged_ = 0;
   uint64_t bytes_resent_ = 0;
-  std::optional<RateReport> report_;
+  std::vector<RateReport> reports_;
   std::vector<Notice> notices_;  // at most kNoticesMax; the newest are dropped beyond
 };
 

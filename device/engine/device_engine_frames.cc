@@ -55,6 +55,11 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
   last_sequence_there_ = welcome.last_sequence;
   // What was asked for on an earlier link will not come any more.
   model_.handle_link_up();
+  // One below was settled too, or the next would not have been offered; only the disk has not taken note of it.
+  while (outbox_.pending() && outbox_.front()->sequence < last_sequence_there_) {
+    reset_upload();
+    if (!outbox_.settle(outbox_.front()->sequence).ok()) break;
+  }
   begin_upload();
   begin_plan(now);
 }
@@ -69,12 +74,17 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
     rate_.handle_deadline(now, plan);  // said again: it may have been extended
     return;
   }
+  if (plan_.has_value() && plan_->plan.run == plan.run && plan.round < plan_->plan.round) return;  // overtaken
   const bool trained = outbox_.has_trained(plan.run, plan.round);
-  const bool kept = trained && outbox_.newest()->kept && outbox_.newest()->round == plan.round;
+  const bool kept = trained && outbox_.newest().kept && outbox_.newest().round == plan.round;
   if (trained && !kept) {
-    if (outbox_.pending() && outbox_.newest()->round == plan.round) rate_.handle_deadline(now, plan);
-    return;  // its update is made already: uploaded, or on its way
+    // Its update is made already: uploaded, or on its way.
+    if (outbox_.newest().round != plan.round) return;
+    if (!plan_.has_value()) trained_plan_ = message;
+    if (outbox_.pending()) rate_.handle_deadline(now, plan);
+    return;
   }
+  if (goes_on_with_plan(plan)) return;
   if (message.model_bytes > options_.model_bytes_max) {
     notice(Kind::kPlan, "round %u refused: its model of %llu bytes is above this device's limit of %llu", plan.round,
            static_cast<unsigned long long>(message.model_bytes),
@@ -86,6 +96,7 @@ void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
     stop_training();
   }
   plan_ = message;
+  trained_plan_.reset();
   retry_ = kept;
   rate_.handle_plan(now, plan);
   notice(Kind::kPlan, "round %u of %u: model version %llu, %s", plan.round, plan.rounds,
@@ -101,6 +112,12 @@ bool DeviceEngine::holds_model() const {
 void DeviceEngine::begin_plan(Instant now) {
   if (!plan_.has_value() || training_ != Training::kIdle) return;
   if (holds_model()) {
+    if (unsaved_update_.has_value()) return;
+    waits_for_room_ = options_.queue_full == QueueFull::kStop && !room_for_another();
+    if (waits_for_room_) {
+      notice(Kind::kQueue, "round %u waits: the queue is full", plan_->plan.round);
+      return;
+    }
     training_ = Training::kAsked;
     // A device that lost its storage goes on above what it sent in its earlier life.
     training_sequence_ = std::max(outbox_.next_sequence(), last_sequence_there_ + 1);
@@ -137,21 +154,22 @@ void DeviceEngine::on(Instant now, const wire::ModelChunk& chunk) {
 }
 
 void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
-  if (link_ != Link::kUp || !outbox_.pending() || ack.sequence != outbox_.newest()->sequence) return;
+  if (link_ != Link::kUp || !outbox_.pending() || ack.sequence != outbox_.front()->sequence) return;
   if (ack.state == wire::UpdateState::kDurable) {
     ++updates_acknowledged_;
+    last_acknowledged_ = ack.sequence;
     last_sequence_there_ = std::max(last_sequence_there_, ack.sequence);
-    const uint64_t total = outbox_.newest()->total_bytes;
+    const uint64_t total = outbox_.front()->total_bytes;
     rate_.goodput().handle_acknowledged(now, total - std::min(total, upload_acked_bytes_), true);
     notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator",
-           static_cast<unsigned long long>(ack.sequence), outbox_.newest()->round);
+           static_cast<unsigned long long>(ack.sequence), outbox_.front()->round);
     settle_update(now, Fate::kTaken);
     return;
   }
-  if (ack.received_bytes > outbox_.newest()->total_bytes) {
+  if (ack.received_bytes > outbox_.front()->total_bytes) {
     notice(Kind::kBadFrame, "a frame from the coordinator was dropped: UpdateAck of %llu bytes, the update has %llu",
            static_cast<unsigned long long>(ack.received_bytes),
-           static_cast<unsigned long long>(outbox_.newest()->total_bytes));
+           static_cast<unsigned long long>(outbox_.front()->total_bytes));
     return;
   }
   if (upload_ == Upload::kWaitAck) {
@@ -183,7 +201,7 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
     }
     return;
   }
-  if (!outbox_.pending() || refusal.sequence != outbox_.newest()->sequence) return;
+  if (!outbox_.pending() || refusal.sequence != outbox_.front()->sequence) return;
   if (refusal.retry_after_ms != 0) {
     upload_ = Upload::kIdle;
     upload_resumes_ = true;
@@ -191,9 +209,12 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
     return;
   }
   notice(Kind::kUpdateRefused, "update %llu of round %u was refused: %s: %.*s",
-         static_cast<unsigned long long>(refusal.sequence), outbox_.newest()->round, wire::reason_name(refusal.reason),
+         static_cast<unsigned long long>(refusal.sequence), outbox_.front()->round, wire::reason_name(refusal.reason),
          static_cast<int>(detail.size()), detail.data());
-  settle_update(now, refusal.reason == wire::Reason::kRoundClosed ? Fate::kLate : Fate::kRefused);
+  const bool late = refusal.reason == wire::Reason::kRoundClosed || refusal.reason == wire::Reason::kStale;
+  settle_update(now, late                                          ? Fate::kLate
+                     : refusal.reason == wire::Reason::kUnknownRun ? Fate::kUnwanted
+                                                                   : Fate::kRefused);
 }
 
 void DeviceEngine::on(Instant, const wire::Ping& ping) {

@@ -56,6 +56,8 @@ class ModelTransfer {
 
   // True while a chunk should be on its way.
   bool awaits_chunk() const { return wanted() && requested_bytes_ > incoming_.received_bytes(); }
+  // True if some of the wanted model is here.
+  bool under_way() const { return wanted() && incoming_.received_bytes() > 0; }
   // The next stretch to ask for.
   std::optional<wire::ModelRequest> poll_request();
 

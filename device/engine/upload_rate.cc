@@ -15,6 +15,7 @@ constexpr double kReserveShare = 0.1;
 constexpr Duration kReserveMin = milliseconds(200);
 // After so many updates that were kept, one is sent all the same: a link that carries nothing tells nothing.
 constexpr uint32_t kKeptInRowMax = 2;
+constexpr size_t kOpenMax = 64;
 constexpr double kSmoothing = 0.1;  // weight of the newest estimate in the usual bandwidth
 
 }  // namespace
@@ -64,7 +65,9 @@ void UploadRate::handle_plan(Instant now, const plan::RoundPlan& plan) {
 
 void UploadRate::handle_deadline(Instant now, const plan::RoundPlan& plan) {
   deadline_ = deadline_of(now, plan);
-  if (open_.has_value()) open_deadline_ = deadline_;
+  for (Open& open : open_) {
+    if (open.report.round == plan.round) open.deadline = deadline_;
+  }
 }
 
 // Time left was counted from when the plan was sent.
@@ -100,32 +103,36 @@ rate::LinkLimits UploadRate::limits(Instant now) const {
   return limits;
 }
 
-void UploadRate::handle_update(const plan::RoundPlan& plan, const rate::RateDecision& decision, uint64_t message_bytes,
-                               uint64_t payload_bytes, uint32_t coordinates, Instant now) {
+void UploadRate::handle_update(const plan::RoundPlan& plan, uint64_t sequence, const rate::RateDecision& decision,
+                               uint64_t message_bytes, uint64_t payload_bytes, uint32_t coordinates, Instant now) {
   const uint64_t overhead = message_bytes - std::min(message_bytes, payload_bytes);
   history_.add(plan.run, plan.round, decision.norm, message_bytes, static_cast<double>(overhead));
   const double bandwidth = goodput_.estimate().bytes_per_second;
   if (bandwidth > 0.0)
     bandwidth_mean_ = bandwidth_mean_ == 0.0 ? bandwidth : bandwidth_mean_ + kSmoothing * (bandwidth - bandwidth_mean_);
-  open_ = RateReport{};
-  open_->round = plan.round;
-  open_->decision = decision;
-  open_->goodput = goodput_.estimate();
-  open_->time_left = deadline_ == kNever ? Duration::zero() : std::max(Duration::zero(), deadline_ - now);
-  open_->message_bytes = message_bytes;
-  open_->bits = coordinates == 0 || message_bytes == 0
+  RateReport report;
+  report.round = plan.round;
+  report.decision = decision;
+  report.goodput = goodput_.estimate();
+  report.time_left = deadline_ == kNever ? Duration::zero() : std::max(Duration::zero(), deadline_ - now);
+  report.message_bytes = message_bytes;
+  report.bits = coordinates == 0 || message_bytes == 0
                     ? 0.0
                     : 8.0 * static_cast<double>(payload_bytes) / static_cast<double>(coordinates);
-  open_deadline_ = deadline_;
+  if (open_.size() == kOpenMax) open_.erase(open_.begin());
+  open_.push_back({sequence, deadline_, report});
   kept_in_row_ = message_bytes == 0 ? kept_in_row_ + 1 : 0;
 }
 
-std::optional<RateReport> UploadRate::handle_outcome(Instant now, UploadOutcome outcome, bool carried) {
-  if (!open_.has_value()) return std::nullopt;
-  RateReport report = *open_;
-  open_.reset();
-  report.outcome = outcome == UploadOutcome::kInTime && now > open_deadline_ ? UploadOutcome::kLate : outcome;
+std::optional<RateReport> UploadRate::handle_outcome(Instant now, uint64_t sequence, UploadOutcome outcome,
+                                                     bool carried) {
+  const auto open =
+      std::find_if(open_.begin(), open_.end(), [&](const Open& each) { return each.sequence == sequence; });
+  if (open == open_.end()) return std::nullopt;
+  RateReport report = open->report;
+  report.outcome = outcome == UploadOutcome::kInTime && now > open->deadline ? UploadOutcome::kLate : outcome;
   report.carried = carried;
+  open_.erase(open);
   probing_ = report.outcome == UploadOutcome::kInTime && report.decision.bound == rate::RateBound::kCoarsest;
   return report;
 }

@@ -1,11 +1,13 @@
 // What the device knows about its link and its spending, and how each update fared: the memory behind the rate
 // controller's decisions.
 //
-// Time: passed in. Threads: one at a time. Memory: fixed; state() is what survives a restart.
+// Time: passed in. Threads: one at a time. Memory: fixed, and a report for each update that waits; state()
+// is what survives a restart.
 #pragma once
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "runtime/base/bytes.h"
 #include "runtime/base/time.h"
@@ -52,6 +54,8 @@ class UploadRate {
   // The same round again, with a deadline that may be another.
   void handle_deadline(Instant now, const plan::RoundPlan& plan);
   void handle_training_started(Instant now) { training_began_ = now; }
+  // A further update on a plan whose deadline is of no account any more.
+  void handle_no_deadline() { deadline_ = kNever; }
 
   // An upload was stopped with so many bytes sent and not acknowledged: until they are through, they are in the way of
   // the next one.
@@ -63,10 +67,10 @@ class UploadRate {
   rate::LinkLimits limits(Instant now) const;
 
   // The update of that plan was made: `message_bytes` 0 if it stays here.
-  void handle_update(const plan::RoundPlan& plan, const rate::RateDecision& decision, uint64_t message_bytes,
-                     uint64_t payload_bytes, uint32_t coordinates, Instant now);
+  void handle_update(const plan::RoundPlan& plan, uint64_t sequence, const rate::RateDecision& decision,
+                     uint64_t message_bytes, uint64_t payload_bytes, uint32_t coordinates, Instant now);
   // And this is what became of it; nullopt if it was made before a restart.
-  std::optional<RateReport> handle_outcome(Instant now, UploadOutcome outcome, bool carried);
+  std::optional<RateReport> handle_outcome(Instant now, uint64_t sequence, UploadOutcome outcome, bool carried);
 
  private:
   Instant deadline_of(Instant now, const plan::RoundPlan& plan) const;
@@ -81,8 +85,13 @@ class UploadRate {
   uint32_t kept_in_row_ = 0;  // updates that were not sent, since one was
   Duration round_time_{};     // its length, as far as this device saw it
   Instant training_began_{};
-  std::optional<RateReport> open_;  // of the update whose fate is not known
-  Instant open_deadline_ = kNever;
+  // Of an update whose fate is not known.
+  struct Open {
+    uint64_t sequence = 0;
+    Instant deadline = kNever;
+    RateReport report;
+  };
+  std::vector<Open> open_;  // one for each update that waits in the outbox, at most
   std::array<uint8_t, kStateBytes> state_{};
 };
 

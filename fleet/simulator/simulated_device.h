@@ -23,8 +23,8 @@ struct DeviceProcess {
   std::unique_ptr<device::DeviceEngine> engine;
   std::unique_ptr<device::TrainingTask> task;
 
-  // True if the update is in the outbox, and its fate is not known.
-  bool owes(uint64_t sequence) const { return outbox->pending() && outbox->newest()->sequence == sequence; }
+  // True if the update is the one that the device waits for an answer about.
+  bool owes(uint64_t sequence) const { return outbox->pending() && outbox->front()->sequence == sequence; }
 
   // Starts up from what the flash holds. Fails when the journal does not recover: a broken promise.
   static Result<std::unique_ptr<DeviceProcess>> boot(const std::string& name, SimulatedStorage& flash,

@@ -106,14 +106,10 @@ void World::hand_to_device(SimulatedDevice& device, ByteView frame) {
 
 void World::train(SimulatedDevice& device, const device::StartTraining& request) {
   const uint64_t training = ++device.training;
-  wire::Update returned;
-  if (!request.carried.returned.empty() && wire::decode_update(request.carried.returned, returned).ok())
-    witness_.carried(device.name, returned.sequence);
+  for (const uint64_t sequence : request.carried.returned) witness_.carried(device.name, sequence);
   if (const auto wrong = held_models_.check(request.plan.model_version, request.model); wrong.has_value())
     witness_.broken(Promise::kOneModel, device.name + ": " + *wrong);
-  if (const Failure bad = device.process->task->start(request.plan, request.sequence, request.model, request.carried,
-                                                      request.history, request.retry);
-      !bad.ok()) {
+  if (const Failure bad = device.process->task->start(request); !bad.ok()) {
     witness_.broken(Promise::kDevicesCanWork, device.name + " cannot train: " + bad.text());
     return;
   }

@@ -21,6 +21,7 @@
 // bytes, not against malice; opening arbitrary bytes is safe.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -115,6 +116,8 @@ class Journal {
   // The longest value that a put of a new key could store now (compacting if need be), were there a key to spare. 0
   // also when not even an empty value fits.
   uint64_t free_bytes() const;
+  // Bytes of the bank that no live record takes, for several records (format.h: record_bytes) together.
+  uint64_t unused_bytes() const { return records_bytes_max() - std::min(live_bytes_, records_bytes_max()); }
 
   const RecoveryReport& recovery() const { return report_; }
 

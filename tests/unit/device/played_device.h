@@ -54,7 +54,7 @@ class Played {
   void finish(const StartTraining& request) { finish(request, engine_->link_limits(now_)); }
   void finish(const StartTraining& request, const rate::LinkLimits& limits) {
     engine_->handle_training_done(now_, request.sequence,
-                                  task_.train(request.plan, request.carried, limits, request.retry));
+                                  task_.train(request.plan, request.carried, limits, request.retry, request.ahead));
     poll();
   }
   // As a coordinator that welcomes it anew says.

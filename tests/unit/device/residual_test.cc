@@ -20,8 +20,8 @@ TEST(Residual, ARefusedUpdateIsCarriedIntoTheNext) {
   EXPECT_FALSE(second.carried.residual.empty());
   EXPECT_FALSE(second.carried.returned.empty());
   device.finish(second);
-  EXPECT_EQ(device.outbox().newest()->sequence, second.sequence);
-  EXPECT_FALSE(device.outbox().newest()->given_back);
+  EXPECT_EQ(device.outbox().front()->sequence, second.sequence);
+  EXPECT_EQ(device.outbox().entries().size(), 1U);
 }
 
 TEST(Residual, AnAcknowledgedUpdateLeavesOnlyItsResidual) {

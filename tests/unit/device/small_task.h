@@ -61,9 +61,9 @@ struct SmallTask {
   }
 
   TrainedUpdate train(const plan::RoundPlan& round_plan, Carried carried, const rate::LinkLimits& limits = {},
-                      bool retry = false) const {
+                      bool retry = false, std::span<const float> ahead = {}) const {
     TrainingTask task("d", *examples, 0);
-    const Failure started = task.start(round_plan, round_plan.round, model, std::move(carried), {}, retry);
+    const Failure started = task.start(round_plan, round_plan.round, model, std::move(carried), {}, retry, ahead);
     EXPECT_TRUE(started.ok()) << started.text();
     if (!started.ok()) return {};
     for (bool done = false; !done;) {

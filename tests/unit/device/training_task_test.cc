@@ -34,7 +34,7 @@ TEST(ErrorFeedback, WhatWasSentAndWhatIsKeptAddUpToWhatWasTrained) {
     carried = {};
     if (round == 3) {
       // Refused: the next one makes up for it.
-      carried.returned = sent.message;
+      ASSERT_TRUE(add_update(sent.message, small.layout, sent.residual).ok());
     } else {
       small.add_to(sent, received);
     }
@@ -52,15 +52,31 @@ TEST(ErrorFeedback, WhatWasSentAndWhatIsKeptAddUpToWhatWasTrained) {
   EXPECT_GT(left, 1e-3 * size);  // else there was nothing to keep, and nothing was tested
 }
 
-TEST(ErrorFeedback, AnUpdateForAnotherModelIsNotCarriedOver) {
+TEST(ErrorFeedback, AnUpdateForAnotherModelIsNotAdded) {
+  const SmallTask small;
+  const std::vector<uint8_t> garbage = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  std::vector<float> sums(small.layout.parameter_count, 3.0F);
+  EXPECT_FALSE(add_update(garbage, small.layout, sums).ok());
+  EXPECT_EQ(sums, std::vector<float>(small.layout.parameter_count, 3.0F));
+}
+
+TEST(FurtherUpdates, TrainingBeginsWhereTheWaitingOnesHaveLed) {
   const SmallTask small;
   plan::RoundPlan plan = small.plan(1);
-  plan.codec.error_feedback = true;
-  Carried carried;
-  carried.returned = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  plan.codec.codec = plan::CodecId::kFp32;
+  std::vector<float> first(small.layout.parameter_count);
+  ASSERT_TRUE(add_update(small.train(plan, {}).message, small.layout, first).ok());
+  // The model that includes the first update gives, from the same seed, what the model and the update ahead of it give.
+  wire::Model model;
+  ASSERT_TRUE(wire::decode_model(small.model, model).ok());
+  std::vector<float> moved(model.parameters.begin(), model.parameters.end());
+  for (size_t i = 0; i < moved.size(); ++i) moved[i] += first[i];
+  SmallTask further;
+  wire::replace_model(further.model, 1, moved);
+  EXPECT_EQ(small.train(plan, {}, {}, false, first).message, further.train(plan, {}).message);
   TrainingTask task("d", *small.examples, 0);
-  EXPECT_FALSE(task.start(plan, 1, small.model, carried).ok());
-  EXPECT_FALSE(task.active());
+  first.pop_back();
+  EXPECT_EQ(task.start(plan, 1, small.model, {}, {}, false, first).error(), Error::kShape);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ TEST(UploadRateTest, SurvivesARestart) {
   rate.goodput().handle_acknowledged(at(10), 10000, true);
   rate::RateDecision decision;
   decision.norm = 2.0;
-  rate.handle_update(plan_of(3, seconds(1)), decision, 500, 400, 1000, at(11));
+  rate.handle_update(plan_of(3, seconds(1)), 1, decision, 500, 400, 1000, at(11));
   UploadRate again;
   ASSERT_TRUE(again.restore(rate.state()));
   EXPECT_EQ(again.history().bytes_spent, 500U);
@@ -63,12 +63,12 @@ TEST(UploadRateTest, TheDeadlineDecidesWhatWasInTime) {
   for (const bool late : {false, true}) {
     UploadRate rate;
     rate.handle_plan(at(0), plan_of(1, seconds(10)));
-    rate.handle_update(plan_of(1, seconds(10)), {}, 100, 50, 100, at(1));
-    const auto report = rate.handle_outcome(at(late ? 11 : 9), UploadOutcome::kInTime, false);
+    rate.handle_update(plan_of(1, seconds(10)), 7, {}, 100, 50, 100, at(1));
+    const auto report = rate.handle_outcome(at(late ? 11 : 9), 7, UploadOutcome::kInTime, false);
     ASSERT_TRUE(report.has_value());
     EXPECT_EQ(report->outcome, late ? UploadOutcome::kLate : UploadOutcome::kInTime);
     EXPECT_EQ(report->bits, 4.0);
-    EXPECT_FALSE(rate.handle_outcome(at(12), UploadOutcome::kInTime, false).has_value()) << "said once";
+    EXPECT_FALSE(rate.handle_outcome(at(12), 7, UploadOutcome::kInTime, false).has_value()) << "said once";
   }
 }
 
@@ -112,8 +112,8 @@ TEST(RateInTheEngine, AnExtendedRoundTriesAgainWithWhatWasKept) {
   ASSERT_FALSE(again.carried.residual.empty());
   device.finish(again);
   ASSERT_TRUE(device.outbox().pending());
-  EXPECT_EQ(device.outbox().newest()->round, 1U);
-  EXPECT_GT(device.outbox().newest()->sequence, first.sequence);
+  EXPECT_EQ(device.outbox().front()->round, 1U);
+  EXPECT_GT(device.outbox().front()->sequence, first.sequence);
 }
 
 TEST(RateInTheEngine, AfterTwoThatWereKeptOneIsSentToMeasureTheLink) {
@@ -165,7 +165,7 @@ TEST(RateInTheEngine, TheGoodputComesFromAcknowledgements) {
   Played device(false, true);
   const StartTraining first = device.plan_round(1);
   device.finish(first);
-  const uint64_t bytes = device.outbox().newest()->total_bytes;
+  const uint64_t bytes = device.outbox().front()->total_bytes;
   device.advance(seconds(4));
   device.say(wire::UpdateAck{first.sequence, wire::UpdateState::kReceiving, bytes / 2});
   device.advance(seconds(4));
