@@ -79,6 +79,12 @@ void add_fleet(Options& options, RunConfig& config, Raw& raw) {
               "INDEX@ROUND:training|uploading: kill -9 that device then, start it again after 1 s; may be repeated");
   options.add("--kill-coordinator", raw.kill_coordinator,
               "ROUND: kill -9 the coordinator in the middle of it, start it again after 1 s");
+  options
+      .add("--kill-every", config.kill_every_s,
+           "seconds, on average: kill -9 some device or the coordinator, start it again after 1 s; 0 = never")
+      ->check(kNotNegative);
+  options.add("--cut-every", config.cut_every_s, "seconds, on average: cut each link's connections; 0 = never")
+      ->check(kNotNegative);
   options.add("--timeout", config.timeout_s, "give up after so many seconds; 0 for never")->check(kNotNegative);
 }
 

@@ -13,6 +13,7 @@
 #include "fleet/fleet_links.h"
 #include "fleet/fleet_setup.h"
 #include "fleet/link_proxy.h"
+#include "fleet/random_faults.h"
 #include "fleet/run_recorder.h"
 #include "fleet/text_format.h"
 #include "fleet/work_folder.h"
@@ -40,6 +41,7 @@ class FleetRun {
         work_(config.work_folder, config.keep),
         began_at_(steady_now()),
         proxy_(config.bind, steady_now),
+        random_faults_({config.kill_every_s, config.cut_every_s, config.devices, config.seed}),
         recorder_(config, codec_label(config)) {}
 
   ~FleetRun() { stop_members(members_.all()); }
@@ -57,6 +59,7 @@ class FleetRun {
   void read_events();
   void reap();
   void restart_due();
+  void strike_at_random();
   void tick();
   void check_deadlines();
   bool over() const;
@@ -80,6 +83,7 @@ class FleetRun {
   WorkFolder work_;
   Instant began_at_;
   LinkProxy proxy_;
+  RandomFaults random_faults_;
   RunRecorder recorder_;
   FleetMembers members_;
   bool listening_ = false;
@@ -116,6 +120,7 @@ RunRecord FleetRun::run() {
   // The links' time is the run's: however long the preparation took, the same run meets the same links.
   began_at_ = steady_now();
   proxy_.begin();
+  random_faults_.begin(began_at_);
   proxy_.take_notices();
   for (size_t i = 0; i < proxy_.link_count(); ++i) {
     if (proxy_.state(i).outage) recorder_.link_notice(i, true, 0.0);
@@ -144,7 +149,7 @@ void FleetRun::wait_and_service() {
     if (member.events.open()) waited.push_back({member.events.fd(), POLLIN, 0});
   }
   const Instant now = steady_now();
-  const Duration left = std::min(next_tick_, proxy_.next_timeout()) - now;
+  const Duration left = std::min({next_tick_, proxy_.next_timeout(), random_faults_.next_timeout()}) - now;
   const auto timeout_ms = static_cast<int>(std::clamp<int64_t>((left.count() + 999) / 1000, 0, 100));
   ::poll(waited.data(), waited.size(), timeout_ms);
   signals_.check();
@@ -156,6 +161,7 @@ void FleetRun::wait_and_service() {
   read_events();
   reap();
   restart_due();
+  strike_at_random();
   if (steady_now() >= next_tick_) tick();
   check_deadlines();
 }
@@ -282,6 +288,20 @@ void FleetRun::restart_due() {
   };
   restart(members_.coordinator);
   for (FleetMember& member : members_.devices) restart(member);
+}
+
+void FleetRun::strike_at_random() {
+  for (const RandomFaults::Fault& fault : random_faults_.due(steady_now())) {
+    if (fault.cut) {
+      proxy_.cut(fault.device);
+      continue;
+    }
+    // Once the run is finished everybody only has to hear of it.
+    FleetMember& member = fault.coordinator ? members_.coordinator : members_.devices[fault.device];
+    if (finished_at_ || !listening_ || !member.running() || member.kill_expected) continue;
+    kill_for_restart(member, "at random");
+    ++(fault.coordinator ? recorder_.record().coordinator_restarts : recorder_.record().devices[fault.device].restarts);
+  }
 }
 
 void FleetRun::update_links() {

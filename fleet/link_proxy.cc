@@ -125,13 +125,16 @@ void LinkProxy::follow_trace(size_t link, Instant now) {
   port.row_ends_at = now + port.state.remaining;
   port.up.set_rate(now, port.state.up_kbps);
   port.down.set_rate(now, port.state.down_kbps);
-  if (port.state.cut) {
-    port.counters.cuts += port.connections.size();
-    for (const auto& [id, connection] : port.connections) connection->reset();
-    port.connections.clear();
-  }
+  if (port.state.cut) cut(link);
   if (port.state.outage != was_dark) notices_.push_back({link, port.state.outage, now});
   port.next_timeout = port.row_ends_at;
+}
+
+void LinkProxy::cut(size_t link) {
+  LinkPort& port = *links_[link];
+  port.counters.cuts += port.connections.size();
+  for (const auto& [id, connection] : port.connections) connection->reset();
+  port.connections.clear();
 }
 
 void LinkProxy::accept_all(size_t link) {

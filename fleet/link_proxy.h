@@ -62,6 +62,9 @@ class LinkProxy {
   size_t link_count() const { return links_.size(); }
   uint16_t port(size_t link) const { return links_[link]->port; }
 
+  // Resets the link's connections as an outage would; new ones are relayed at once.
+  void cut(size_t link);
+
   // Where new connections lead: an IPv4 address and a port. Throws FleetError when the address cannot be read.
   void set_target(const std::string& address, uint16_t port);
   void clear_target() { target_port_ = 0; }

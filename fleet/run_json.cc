@@ -69,6 +69,8 @@ ordered_json config_json(const RunConfig& config) {
   result["plan_options"] = ordered_json::object();
   for (const auto& [flag, value] : config.plan_options) result["plan_options"][flag] = value;
   result["secure"] = !config.insecure_plaintext;
+  result["kill_every_s"] = config.kill_every_s;
+  result["cut_every_s"] = config.cut_every_s;
   result["kill_device"] = config.faults.device_texts();
   result["kill_coordinator"] = maybe(config.faults.coordinator_round());
   return result;
