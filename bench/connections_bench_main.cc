@@ -86,13 +86,19 @@ void Bench::idle(LoadGenerator& load, MeasuredCoordinator& coordinator) {
   const double took_s =
       wait_for("connecting", load, coordinator, [&](const LoadSum& sum) { return sum.welcomed == options_.devices; });
   const ProcessFigures figures = coordinator.figures();
-  std::printf("%u full handshakes and greetings in %.1f s; %.2f ms of the coordinator's processor time each\n",
-              options_.devices, took_s, 1e3 * (figures.processor_s - before_s) / options_.devices);
+  const LoadSum sum = load.sum();
+  std::printf(
+      "%llu handshakes, %llu of them abbreviated, and greetings in %.1f s; %.2f ms of the coordinator's "
+      "processor time each\n",
+      static_cast<unsigned long long>(sum.handshakes), static_cast<unsigned long long>(sum.handshakes_resumed), took_s,
+      1e3 * (figures.processor_s - before_s) / options_.devices);
+  ::sleep(options_.idle_s);
+  const double quiet_s = coordinator.figures().processor_s;
   ::sleep(options_.idle_s);
   const ProcessFigures after = coordinator.figures();
   print_memory("idle", after);
   std::printf("%-34s %.1f ms of processor time a second\n", "idle",
-              1e3 * (coordinator.figures().processor_s - figures.processor_s) / options_.idle_s);
+              1e3 * (after.processor_s - quiet_s) / options_.idle_s);
 }
 
 void Bench::reconnect(LoadGenerator& load, MeasuredCoordinator& coordinator) {

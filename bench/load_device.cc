@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "runtime/base/crc32c.h"
+#include "runtime/host/file_bytes.h"
 #include "runtime/host/monotonic_clock.h"
 
 namespace runnel::bench {
@@ -16,13 +17,15 @@ wire::FrameBuilder& builder() {
 
 }  // namespace
 
-LoadDevice::LoadDevice(host::ZmqContext& context, host::Entropy& entropy, const host::DeviceBundle& bundle)
-    : name_(bundle.name) {
+LoadDevice::LoadDevice(host::ZmqContext& context, host::Entropy& entropy, const host::DeviceBundle& bundle,
+                       std::string session_path)
+    : name_(bundle.name), session_path_(std::move(session_path)) {
   auto link = host::DeviceLink::create(context, {});
   if (!link) throw std::runtime_error(link.failure().text());
   host::DeviceChannel::Options options;
   options.unix_time_s = host::unix_seconds;
   options.hint_interval = seconds(1);
+  if (auto saved = host::read_file(session_path_, 64 * 1024); saved.ok()) options.saved_session = std::move(*saved);
   auto channel =
       host::DeviceChannel::create({bundle.ca_pem, bundle.certificate_pem, bundle.key_pem}, std::move(options), entropy);
   if (!channel) throw std::runtime_error(channel.failure().text());
@@ -65,6 +68,8 @@ void LoadDevice::service(Instant now) {
       connect(endpoint_);
     } else if (event.kind == host::ChannelEvent::Kind::kSessionLost) {
       greeted_ = false;
+    } else if (!event.resumed) {
+      static_cast<void>(host::write_file_atomically(session_path_, channel_->save_session(), 0600));
     }
   }
   channel_->handle_timeout(now);

@@ -21,8 +21,9 @@ class LoadDevice {
  public:
   enum class State : uint8_t { kAway, kConnecting, kWelcomed };
 
-  // Throws std::runtime_error.
-  LoadDevice(host::ZmqContext& context, host::Entropy& entropy, const host::DeviceBundle& bundle);
+  // Throws std::runtime_error. A session of an earlier time is taken from `session_path`, and kept there.
+  LoadDevice(host::ZmqContext& context, host::Entropy& entropy, const host::DeviceBundle& bundle,
+             std::string session_path);
 
   void connect(const std::string& endpoint);
   // Drops the connection; the session stays.
@@ -50,6 +51,7 @@ class LoadDevice {
   void flush();
 
   std::string name_;
+  std::string session_path_;
   std::unique_ptr<host::DeviceLink> link_;
   std::unique_ptr<host::DeviceChannel> channel_;
   std::string endpoint_;

@@ -41,7 +41,7 @@ class LoadProcess {
               LoadFigures& figures)
       : options_(options), command_(command), figures_(figures) {
     host::raise_file_limit(size_t{count} * 5 + 256);
-    auto context = host::ZmqContext::create(static_cast<int>(count) * 3 + 16);
+    auto context = host::ZmqContext::create(static_cast<int>(count) * 8 + 64);
     auto entropy = host::Entropy::create();
     if (!context || !entropy) throw std::runtime_error("no ZeroMQ context or no entropy");
     context_ = std::move(*context);
@@ -49,7 +49,8 @@ class LoadProcess {
     for (uint32_t i = first; i < first + count; ++i) {
       const auto bundle = host::load_device_bundle(options.bundles + "/" + load_device_name(i) + ".toml");
       if (!bundle) throw std::runtime_error(bundle.failure().text());
-      devices_.push_back(std::make_unique<LoadDevice>(*context_, *entropy_, *bundle));
+      devices_.push_back(std::make_unique<LoadDevice>(*context_, *entropy_, *bundle,
+                                                      options.bundles + "/" + load_device_name(i) + ".session"));
     }
   }
 
