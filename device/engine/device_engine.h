@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -114,6 +115,15 @@ class DeviceEngine {
   // `outbox` and `keeper` must outlive the engine. `rng` is for back-off jitter alone.
   // `keeper` may be null: then the model is fetched in full after a restart.
   DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng, Instant now, ModelKeeper* keeper = nullptr);
+
+  // What an engine with nothing to do knows beyond its outbox and its model: a simulation of very many devices keeps
+  // this instead of the engine.
+  struct Idle;
+  // nullopt while there is something to do, or on its way.
+  std::optional<Idle> idle() const;
+  // Goes on where idle() was asked, as if the engine had been there all the time. The outbox and the keeper must be as
+  // they were.
+  DeviceEngine(const DeviceOptions& options, Outbox& outbox, Instant now, ModelKeeper* keeper, const Idle& idle);
 
   // A secure session stands on a connected link: also after a reconnection, and again if the session had to be remade.
   void handle_session_up(Instant now);
@@ -267,6 +277,27 @@ class DeviceEngine {
   uint64_t bytes_resent_ = 0;
   std::vector<RateReport> reports_;
   std::vector<Notice> notices_;  // at most kNoticesMax; the newest are dropped beyond
+};
+
+struct DeviceEngine::Idle {
+  uint64_t model_version = 0;  // held; 0 = none
+  Rng rng{0};
+  TimerTable<Timer> timers;
+  Link link = Link::kDown;
+  Permissions allowed;
+  bool resting = false;
+  uint32_t failed_attempts = 0;
+  uint32_t rounds = 0, chunk_bytes = 0, window_bytes = 0, offer_bytes_max = 0;
+  Duration ping_after{};
+  uint64_t last_sequence_there = 0;
+  Instant hello_sent_at = kNever;
+  rate::GoodputEstimator goodput;
+  std::shared_ptr<const UploadRate> rate;  // null: nothing but the goodput is known
+  Instant aged_at{}, unix_at{};
+  uint64_t unix_s = 0;
+  uint64_t updates_acknowledged = 0, last_acknowledged = 0, bytes_resent = 0;
+
+  Instant next_timeout() const { return timers.next_timeout(); }
 };
 
 }  // namespace runnel::device

@@ -47,6 +47,12 @@ class UploadRate {
   ByteView state();  // valid until the next call
 
   rate::GoodputEstimator& goodput() { return goodput_; }
+  const rate::GoodputEstimator& goodput() const { return goodput_; }
+  // True before the first round: what is known is the link alone.
+  bool knows_only_goodput() const {
+    return deadline_ == kNever && bandwidth_mean_ == 0.0 && backlog_bytes_ == 0.0 && !probing_ && kept_in_row_ == 0 &&
+           round_time_ == Duration::zero() && training_began_ == Instant{} && open_.empty();
+  }
   const rate::RateHistory& history() const { return history_; }
 
   // A round to take part in: its deadline counts from now.
@@ -54,6 +60,7 @@ class UploadRate {
   // The same round again, with a deadline that may be another.
   void handle_deadline(Instant now, const plan::RoundPlan& plan);
   void handle_training_started(Instant now) { training_began_ = now; }
+  bool deadline_passed(Instant now) const { return now > deadline_; }
   // A further update on a plan whose deadline is of no account any more.
   void handle_no_deadline() { deadline_ = kNever; }
 

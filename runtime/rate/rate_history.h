@@ -31,6 +31,8 @@ struct RateHistory {
 
   void save(MutableByteView state) const;              // REQUIRES: kStateBytes
   static Result<RateHistory> restore(ByteView state);  // kCorrupt
+
+  bool operator==(const RateHistory&) const = default;
 };
 
 }  // namespace runnel::rate
