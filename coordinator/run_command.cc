@@ -45,6 +45,7 @@ Result<CoordinatorEngine> make_engine(const RunInputs& inputs, const FleetPlan& 
   options.round.layout = inputs.layout;
   options.model = inputs.model;
   options.software = kSoftware;
+  options.started_at = host::unix_seconds();
   options.ping_after_ms = plan.pace.ping_seconds * 1000;
   if (snapshot->round_open) {
     log_line(LogLevel::kInfo, "going on in round %u with %zu of its updates", snapshot->round.round,

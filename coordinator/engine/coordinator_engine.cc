@@ -28,9 +28,10 @@ const char* device_activity_name(DeviceActivity activity) {
 CoordinatorEngine::CoordinatorEngine(const CoordinatorOptions& options, RoundEngine rounds)
     : options_(options),
       rounds_(std::move(rounds)),
-      uploads_(options.uploads_bytes_max, options.update_bytes_max),
+      uploads_(options.uploads()),
       messages_(options.round.run, options.model, options.delta_cache_bytes_max) {
   messages_.set_model(rounds_.model());
+  restore_uploads();
 }
 
 // --- sessions ---
@@ -45,18 +46,20 @@ void CoordinatorEngine::handle_session_opened(Instant, SessionId id, const std::
   session.device = device;
 }
 
-void CoordinatorEngine::handle_session_closed(Instant, SessionId id) {
+void CoordinatorEngine::handle_session_closed(Instant now, SessionId id) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   if (const auto by_name = session_by_device_.find(found->second.device);
       by_name != session_by_device_.end() && by_name->second == id) {
     set_activity(found->second, DeviceActivity::kOffline);
+    uploads_.handle_away(by_name->first);
+    rounds_.handle_reachable(now, by_name->first, false);
     session_by_device_.erase(by_name);
   }
   sessions_.erase(found);
 }
 
-void CoordinatorEngine::handle_unreachable(Instant, SessionId id) {
+void CoordinatorEngine::handle_unreachable(Instant now, SessionId id) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   Session& session = found->second;
@@ -66,7 +69,10 @@ void CoordinatorEngine::handle_unreachable(Instant, SessionId id) {
   session.ack_due.reset();
   session.refusal_due.reset();
   session.welcome_due = session.plan_due = session.bye_due = false;
-  if (session.welcomed) set_activity(session, DeviceActivity::kOffline);
+  if (!session.welcomed) return;
+  set_activity(session, DeviceActivity::kOffline);
+  uploads_.handle_away(session.device);
+  rounds_.handle_reachable(now, session.device, false);
 }
 
 CoordinatorEngine::Session* CoordinatorEngine::session_of(const std::string& device, SessionId* id) {
@@ -119,7 +125,11 @@ void CoordinatorEngine::handle_frame(Instant now, SessionId id, ByteView bytes) 
   if (found == sessions_.end()) return;
   Session& session = found->second;
   ++counters_.frames_in;
-  session.reachable = true;
+  if (!std::exchange(session.reachable, true) && session.welcomed) {
+    rounds_.handle_reachable(now, session.device, true);
+    session.plan_due = true;  // one that was on its way may be lost
+    make_ready(id, session);
+  }
   Result<wire::Message> message = wire::decode_frame(bytes);
   if (!message) {
     drop_frame(session, message.failure().text());
@@ -183,7 +193,9 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   session.bye_due = finished();
   session.told_finished = false;
   make_ready(id, session);
-  rounds_.handle_device(now, claimed, true);
+  session.unavailable = hello.unavailable;
+  if (uploads_.sequence(claimed) == 0) rounds_.handle_settled(now, claimed, 0);
+  rounds_.handle_device(now, claimed, !hello.unavailable);
 }
 
 void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::ModelRequest& request) {
@@ -222,72 +234,6 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   make_ready(id, session);
 }
 
-void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::UpdateOffer& offer) {
-  if (rounds_.is_accepted(session.device, offer.sequence)) {
-    ++counters_.updates_repeated;
-    session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kDurable, offer.total_bytes};
-    make_ready(id, session);
-    return;
-  }
-  if (uploads_.sequence(session.device) == offer.sequence && rounds_.took_part(session.device)) {
-    return;  // complete, and waiting for the disk: the acknowledgement will follow
-  }
-  if (const auto bad = rounds_.check_offer(session.device, offer); bad.has_value()) {
-    uploads_.forget(session.device);
-    refuse(id, session, bad->reason, bad->detail, offer.sequence);
-    return;
-  }
-  const Result<uint64_t> received = uploads_.offer(session.device, offer, now);
-  if (!received) {
-    const bool busy = received.error() == Error::kBusy || received.error() == Error::kNoMemory;
-    refuse(id, session, busy ? wire::Reason::kBusy : wire::Reason::kLimit, received.failure().text(), offer.sequence,
-           busy ? options_.busy_retry_ms : 0);
-    return;
-  }
-  set_activity(session, DeviceActivity::kUploading);
-  session.held_version = rounds_.model().version;  // it trained on it
-  uint64_t received_bytes = *received;
-  if (!offer.payload.empty()) {
-    const Result<uint64_t> added = uploads_.add(session.device, {offer.sequence, 0, offer.payload}, now);
-    if (added) received_bytes = *added;
-  }
-  session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kReceiving, received_bytes};
-  make_ready(id, session);
-  finish_upload(now, id, session);
-}
-
-void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::UpdateChunk& chunk) {
-  if (rounds_.is_accepted(session.device, chunk.sequence) || rounds_.took_part(session.device)) return;  // sent twice
-  const Result<uint64_t> received = uploads_.add(session.device, chunk, now);
-  if (!received) {
-    // After a refused offer, chunks that were already under way still arrive; they need no answer of their own.
-    if (received.error() != Error::kNotFound) drop_frame(session, received.failure().text());
-    return;
-  }
-  session.ack_due = wire::UpdateAck{chunk.sequence, wire::UpdateState::kReceiving, *received};
-  make_ready(id, session);
-  finish_upload(now, id, session);
-}
-
-void CoordinatorEngine::finish_upload(Instant now, SessionId id, Session& session) {
-  const Result<bool> complete = uploads_.complete(session.device);
-  const uint64_t sequence = uploads_.sequence(session.device);
-  if (!complete) {
-    uploads_.forget(session.device);
-    session.ack_due.reset();
-    // The bytes were damaged on the way: the device still has the right ones.
-    refuse(id, session, wire::Reason::kChecksum, complete.failure().text(), sequence, options_.busy_retry_ms);
-    return;
-  }
-  if (!*complete) return;
-  if (const auto bad = rounds_.handle_update(now, session.device, sequence, uploads_.bytes(session.device));
-      bad.has_value()) {
-    uploads_.forget(session.device);
-    session.ack_due.reset();
-    refuse(id, session, bad->reason, bad->detail, sequence);
-  }
-}
-
 void CoordinatorEngine::on(Instant, SessionId id, Session& session, const wire::Ping& ping) {
   session.pong_due = ping.nonce;
   make_ready(id, session);
@@ -312,20 +258,10 @@ void CoordinatorEngine::refuse(SessionId id, Session& session, wire::Reason reas
 
 // --- rounds ---
 
-void CoordinatorEngine::handle_timeout(Instant now) {
-  rounds_.handle_timeout(now);
-  take_round_outcomes(now);
-}
-
-void CoordinatorEngine::handle_stored(Instant now, const Failure& failure) {
-  rounds_.handle_stored(now, failure);
-  take_round_outcomes(now);
-}
-
 void CoordinatorEngine::take_round_outcomes(Instant now) {
   while (auto accepted = rounds_.poll_accepted()) {
     ++counters_.updates_accepted;
-    uploads_.forget(accepted->device);
+    if (accepted->late) ++counters_.updates_late;
     SessionId id = 0;
     if (Session* session = session_of(accepted->device, &id); session != nullptr && session->reachable) {
       session->ack_due = wire::UpdateAck{accepted->sequence, wire::UpdateState::kDurable, 0};
@@ -342,16 +278,11 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
              0, 1);
     }
     for (const std::string& device : closed->missing) {
-      SessionId id = 0;
-      Session* session = session_of(device, &id);
-      if (session == nullptr || !session->reachable) {
+      const Session* session = session_of(device);
+      if (session == nullptr || !session->reachable)
         rounds_.handle_device(now, device, false);  // until it says hello again
-      } else if (const uint64_t sequence = uploads_.sequence(device); sequence != 0) {
-        refuse(id, *session, wire::Reason::kRoundClosed, "round " + std::to_string(closed->result.round) + " is closed",
-               sequence);
-      }
-      uploads_.forget(device);
     }
+    refuse_closed_uploads(now);
     add_event(std::move(closed->result));
     if (!finished()) continue;
     for (auto& [id, session] : sessions_) {
@@ -359,6 +290,14 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
       session.bye_due = true;
       make_ready(id, session);
     }
+  }
+  finish_parked(now);
+  while (auto device = rounds_.poll_assigned()) {
+    SessionId id = 0;
+    Session* session = session_of(*device, &id);
+    if (session == nullptr || !session->reachable) continue;
+    session->plan_due = true;
+    make_ready(id, *session);
   }
   while (auto warning = rounds_.poll_warning()) add_event(Warning{std::move(*warning)});
   if (rounds_.take_plans_changed()) {
@@ -416,7 +355,8 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
   }
   if (session.plan_due) {
     session.plan_due = false;
-    if (const auto plan = rounds_.plan_for(session.device, now); plan.has_value()) {
+    const auto plan = session.unavailable ? std::nullopt : rounds_.plan_for(session.device, now);
+    if (plan.has_value()) {
       set_activity(session, DeviceActivity::kTraining);
       return wire::RoundPlan{*plan, messages_.full().bytes.size(), push_delta(session)};
     }

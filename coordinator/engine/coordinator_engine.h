@@ -4,14 +4,16 @@
 // Use: call a handle_*, then poll_frame() until it says nothing; once no input is waiting, poll_store() and carry it
 // out (so that updates which arrived together are made durable together); then sleep until next_timeout() or the next
 // input. Order of outputs: an acknowledgement is polled only after the transaction that makes its update durable
-// succeeded. Memory: a few hundred bytes a session, the parts of uploads within options' bound, and what RoundEngine
-// holds. Threads: one at a time. Trust: a session's device name is what the secure channel vouched for; its frames may
-// hold anything.
+// succeeded. Memory: a few hundred bytes a session, updates within options' bound until they are durable, and what
+// RoundEngine holds. Threads: one at a time. Trust: a session's device name is what the secure channel vouched for; its
+// frames may hold anything.
 #pragma once
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -36,10 +38,14 @@ struct CoordinatorOptions {
   uint32_t push_bytes_max = 32 * 1024;  // a delta up to this size follows its plan without being asked for; 0 = none
   uint64_t delta_cache_bytes_max = 64ULL << 20;  // of messages for devices that hold older versions
   uint32_t ping_after_ms = 300'000;              // silence after which a device asks for a sign of life; 0 = never
-  uint64_t uploads_bytes_max = 256ULL << 20;     // of all unfinished uploads together
+  uint64_t uploads_bytes_max = 256ULL << 20;     // of all updates that are not durable yet
   uint64_t update_bytes_max = 64ULL << 20;       // of one update
+  uint32_t uploads_age_max_s = 7 * 86400;        // of silence, before what is there of an update is dropped
+  int64_t started_at = 0;                        // unix seconds, to tell how old stored parts are; 0 = take them as new
   size_t sessions_max = 65536;
-  uint32_t busy_retry_ms = 5000;
+  uint32_t busy_retry_ms = 5000;  // how soon a device may offer again that found no room; doubles to eight times that
+
+  UploadOptions uploads() const;
 };
 
 enum class DeviceActivity : uint8_t { kOnline, kTraining, kUploading, kWaiting, kOffline };
@@ -62,6 +68,9 @@ struct Counters {
   uint64_t updates_accepted = 0;
   uint64_t updates_refused = 0;
   uint64_t updates_repeated = 0;  // acknowledged again without counting again
+  uint64_t updates_late = 0;      // accepted into a later round than they were trained for
+  uint64_t updates_deferred = 0;  // offers that found no room
+  uint64_t held_bytes_max = 0;    // the most that updates have taken here at once: see held_bytes()
 };
 
 class CoordinatorEngine {
@@ -84,9 +93,9 @@ class CoordinatorEngine {
   };
   std::optional<OutgoingFrame> poll_frame(Instant now);
   std::optional<SessionId> poll_close();  // a session that is to be ended
-  StoreRequest* poll_store(Instant now) { return rounds_.poll_store(now); }
+  StoreRequest* poll_store(Instant now);
   std::optional<Event> poll_event();
-  Instant next_timeout() const { return rounds_.next_timeout(); }
+  Instant next_timeout() const;
 
   const ModelMessages& model_messages() const { return messages_; }
   const RoundEngine& rounds() const { return rounds_; }
@@ -96,7 +105,11 @@ class CoordinatorEngine {
   bool everyone_told() const;
   size_t told_count() const;
   size_t session_count() const { return sessions_.size(); }
-  uint64_t upload_bytes_held() const { return uploads_.held_bytes(); }
+  // Of updates that are not durable yet: never above uploads_bytes_max.
+  uint64_t upload_bytes_held() const { return uploads_.held_bytes() + rounds_.waiting_bytes(); }
+  // The same and what is on its way to the disk: at most UploadTable::kSaveBytesMax more.
+  uint64_t held_bytes() const { return upload_bytes_held() + uploads_.saving_bytes(); }
+  size_t upload_count() const { return uploads_.size(); }
 
  private:
   // A range that a session has asked for, of the message that brings the model to a device which holds `held_version`.
@@ -116,6 +129,8 @@ class CoordinatorEngine {
     bool bye_due = false;
     bool told_finished = false;
     bool close_after = false;  // once its last frame is out
+    bool unavailable = false;  // it cannot train now
+    uint8_t deferrals = 0;     // of its update, one after another
     std::optional<uint64_t> pong_due;
     std::optional<wire::UpdateAck> ack_due;
     std::optional<wire::Refusal> refusal_due;
@@ -138,7 +153,12 @@ class CoordinatorEngine {
   void on(Instant now, SessionId id, Session& session, const Unexpected& message);
 
   uint64_t push_delta(Session& session);
-  void finish_upload(Instant now, SessionId id, Session& session);
+  void restore_uploads();
+  void finish_upload(Instant now, const std::string& device);
+  void finish_parked(Instant now);
+  void refuse_upload(Instant now, const std::string& device, wire::Reason reason, std::string detail);
+  void refuse_closed_uploads(Instant now);
+  uint32_t busy_retry_ms(Session& session) const;
   void refuse(SessionId id, Session& session, wire::Reason reason, std::string detail, uint64_t sequence = 0,
               uint32_t retry_after_ms = 0);
   void make_ready(SessionId id, Session& session);
@@ -153,6 +173,8 @@ class CoordinatorEngine {
   CoordinatorOptions options_;
   RoundEngine rounds_;
   UploadTable uploads_;
+  std::set<std::string> parked_;          // devices whose whole update waits for a round that takes it
+  std::unique_ptr<StoreRequest> saving_;  // of uploads_, with the caller
   wire::FrameBuilder builder_;
   std::unordered_map<SessionId, Session> sessions_;
   std::map<std::string, SessionId> session_by_device_;

@@ -10,6 +10,9 @@
 namespace runnel::coordinator {
 namespace {
 
+// An upload of which bytes came this recently is still moving.
+constexpr Duration kUploadMoves = seconds(5);
+
 Rejection reject(wire::Reason reason, std::string detail) {
   return {reason, std::move(detail)};
 }
@@ -54,8 +57,10 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
       robust_(options.plan.aggregation, options.layout.parameter_count, options.robust_bytes_max),
       rate_(options.plan, options.layout.parameter_count, snapshot.history),
       pace_(options.plan, snapshot.history),
-      scratch_(options.layout.parameter_count) {
+      scratch_(options.layout.parameter_count),
+      assignments_(options.plan.cohort) {
   if (snapshot.round_open) round_ = std::move(snapshot.round);
+  uploads_ = std::move(snapshot.uploads);
   exact_ = std::move(snapshot.exact);
   // Of use is what leads to the newest version without a gap.
   size_t first = snapshot.deltas.size();
@@ -64,10 +69,9 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
   deltas_.assign(std::make_move_iterator(snapshot.deltas.begin() + static_cast<std::ptrdiff_t>(first)),
                  std::make_move_iterator(snapshot.deltas.end()));
   for (const LedgerEntry& entry : ledger) {
-    uint64_t& last = last_accepted_[entry.device];
-    if (entry.sequence <= last) continue;
-    last = entry.sequence;
-    if (entry.round <= rounds_closed_) rate_.handle_accepted(entry.device, entry.sample_count);
+    if (entry.sequence > last_sequence(entry.device) && entry.merged_into <= rounds_closed_)
+      rate_.handle_accepted(entry.device, entry.sample_count);
+    note_accepted(entry.device, entry.sequence, entry.round);
   }
 }
 
@@ -87,6 +91,7 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
   RoundEngine engine(options, std::move(snapshot), ledger);
+  engine.created_at_ = now;
   if (!optimizer->first.empty() && optimizer->optimizer != options.plan.server.optimizer) {
     engine.warnings_.push_back(
         std::string("the server's optimizer was ") + server_optimizer_name(optimizer->optimizer) + " and is " +
@@ -99,18 +104,32 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
 
   engine.phase_ = Phase::kOpen;
   engine.selected_.insert(engine.round_.selected.begin(), engine.round_.selected.end());
-  for (const UpdateRecord& update : accepted) {
+  engine.assignments_.handle_round(now, engine.round_.round, 0);
+  for (const UpdateRecord& stored : accepted) {
+    wire::Update update;
     UpdateRecord record;
-    if (const auto bad = engine.add(update.device, update.sequence, update.blob, record); bad.has_value()) {
-      return fail(Error::kCorrupt, "the stored update of %s in round %u: %s", update.device.c_str(), update.round,
+    auto bad = engine.read(stored.device, stored.sequence, stored.blob, update);
+    if (!bad.has_value() && update.round > engine.round_.round)
+      bad = reject(wire::Reason::kMalformed, "it is of a later round");
+    if (!bad.has_value()) bad = engine.add(stored.device, update, record);
+    if (bad.has_value()) {
+      return fail(Error::kCorrupt, "the stored update of %s in round %u: %s", stored.device.c_str(), stored.merged_into,
                   bad->detail.c_str());
     }
   }
   engine.opened_at_ = now;
-  engine.deadline_ = engine.deadline_after(now);
+  // A round that was opened as a buffered one has no cohort: it gets one as if its deadline had passed.
+  const bool nobody = !engine.buffered() && engine.selected_.empty();
+  engine.deadline_ = nobody ? now : engine.deadline_after(now);
   engine.timers_.set(Timer::kDeadline, engine.deadline_);
   engine.consider(now);
   return engine;
+}
+
+// Devices that a round asks, of so many that are there.
+size_t RoundEngine::cohort_count(size_t candidates) const {
+  if (options_.plan.cohort == 0) return candidates;
+  return static_cast<size_t>(std::ceil(options_.plan.cohort * (1.0 + options_.plan.over_selection)));
 }
 
 Instant RoundEngine::deadline_after(Instant now) const {
@@ -128,86 +147,217 @@ void RoundEngine::handle_device(Instant now, const std::string& name, bool selec
   } else {
     selectable_.erase(name);
   }
+  if (buffered()) {
+    selectable ? assignments_.handle_available(now, name) : assignments_.handle_away(name);
+    assign(now);
+  }
   consider(now);
 }
 
+void RoundEngine::handle_reachable(Instant now, const std::string& device, bool reachable) {
+  if (!buffered()) return;
+  if (!reachable) {
+    assignments_.handle_away(device);
+  } else if (selectable_.contains(device)) {
+    assignments_.handle_available(now, device);
+    assign(now);
+  }
+}
+
+void RoundEngine::handle_settled(Instant now, const std::string& device, uint32_t round) {
+  uploading_.erase(device);
+  if (buffered()) {
+    assignments_.handle_settled(now, device, round);
+    assign(now);
+  }
+  consider(now);
+}
+
+void RoundEngine::handle_bytes(Instant now, const std::string& device, uint32_t round) {
+  if (buffered()) {
+    assignments_.handle_found_working(device, version_of(round), deadline_after(now));
+  } else if (options_.plan.policy.grace_seconds > 0.0 && phase_ == Phase::kOpen && round == round_.round &&
+             selected_.contains(device) && !accepted_.contains(device)) {
+    uploading_[device] = now;
+  }
+}
+
+// --- which updates count ---
+
 uint64_t RoundEngine::last_sequence(const std::string& device) const {
-  const auto found = last_accepted_.find(device);
-  return found == last_accepted_.end() ? 0 : found->second;
+  const auto found = counts_.find(device);
+  return found == counts_.end() ? 0 : found->second.sequence;
+}
+
+bool RoundEngine::is_accepted(const std::string& device, uint64_t sequence) const {
+  const auto found = counts_.find(device);
+  if (found == counts_.end() || sequence == 0 || sequence > found->second.sequence) return false;
+  const uint64_t back = found->second.sequence - sequence;
+  return back == 0 || (back <= 64 && (found->second.before >> (back - 1) & 1) != 0);
+}
+
+bool RoundEngine::is_waiting(const std::string& device, uint64_t sequence) const {
+  const auto found = counts_.find(device);
+  return found != counts_.end() && sequence != 0 && found->second.waiting == sequence;
+}
+
+void RoundEngine::note_accepted(const std::string& device, uint64_t sequence, uint32_t round) {
+  Counted& counted = counts_[device];
+  if (sequence <= counted.sequence) {
+    const uint64_t back = counted.sequence - sequence;
+    if (back != 0 && back <= 64) counted.before |= uint64_t{1} << (back - 1);
+    return;
+  }
+  const uint64_t step = sequence - counted.sequence;
+  counted.before = step < 64 ? counted.before << step : 0;
+  if (counted.sequence != 0 && step <= 64) counted.before |= uint64_t{1} << (step - 1);
+  counted.sequence = sequence;
+  if (counted.waiting <= sequence) counted.waiting = 0;
+  if (round > counted.round) {
+    counted.round = round;
+    counted.of_round = 0;
+  }
+  if (round == counted.round) ++counted.of_round;
+}
+
+uint64_t RoundEngine::version_of(uint32_t round) const {
+  const uint32_t next = rounds_closed_ + 1;  // it starts from model_
+  return round == 0 || round > next || next - round >= model_.version ? 0 : model_.version - (next - round);
+}
+
+// Behind the round in which an update of that round would count if it were complete now.
+uint64_t RoundEngine::versions_behind(uint32_t round) const {
+  const bool next = phase_ == Phase::kClosing || (phase_ == Phase::kOpen && !takes_updates());
+  return uint64_t{rounds_closed_} + (next ? 2 : 1) - round;
+}
+
+bool RoundEngine::takes_updates() const {
+  if (phase_ != Phase::kOpen || robust_.full()) return false;
+  return !buffered() || merged_.size() < options_.plan.policy.buffer;
 }
 
 std::optional<plan::RoundPlan> RoundEngine::plan_for(const std::string& device, Instant now) const {
-  if (phase_ != Phase::kOpen || !selected_.contains(device) || accepted_.contains(device)) return std::nullopt;
+  if (phase_ != Phase::kOpen) return std::nullopt;
+  Instant until = deadline_;
+  if (buffered()) {
+    const std::optional<Instant> assigned = assignments_.until(device);
+    if (!assigned.has_value()) return std::nullopt;
+    until = *assigned;
+  } else if (!selected_.contains(device) || accepted_.contains(device)) {
+    return std::nullopt;
+  }
   plan::RoundPlan plan;
   plan.run = options_.run;
   plan.round = round_.round;
   plan.rounds = options_.plan.rounds;
   plan.model_version = round_.base_version;
   plan.seed = device_seed(options_.plan.seed, round_.round, device);
-  plan.time_left = std::max(Duration::zero(), deadline_ - now);
+  plan.time_left = std::max(Duration::zero(), until - now);
   plan.training = options_.plan.training;
   plan.codec = options_.plan.codec;
+  plan.policy = options_.plan.policy.policy;
+  plan.staleness_max = options_.plan.policy.staleness_max;
+  plan.offline_updates = buffered() ? options_.plan.policy.offline_updates : 0;
   rate_.fill(device, plan);
   return plan;
 }
 
 std::optional<Rejection> RoundEngine::check_offer(const std::string& device, const wire::UpdateOffer& offer) const {
   if (offer.run != options_.run) return reject(wire::Reason::kUnknownRun, "the update is of another run");
-  if (phase_ != Phase::kOpen || offer.round != round_.round) {
-    const bool past = offer.round <= rounds_closed_;
-    return reject(past ? wire::Reason::kRoundClosed : wire::Reason::kMalformed,
-                  "round " + std::to_string(offer.round) + (past ? " is closed" : " is not open"));
+  if (phase_ == Phase::kFinished) return reject(wire::Reason::kRoundClosed, "the run is finished");
+  const bool opened = phase_ == Phase::kOpen || phase_ == Phase::kClosing;
+  if (offer.round == 0 || offer.round > rounds_closed_ + (opened ? 1 : 0))
+    return reject(wire::Reason::kMalformed, "round " + std::to_string(offer.round) + " is not open");
+  const uint64_t behind = versions_behind(offer.round);
+  const uint32_t staleness_max = options_.plan.policy.staleness_max;
+  if (behind > staleness_max) {
+    if (staleness_max == 0)
+      return reject(wire::Reason::kRoundClosed, "round " + std::to_string(offer.round) + " is closed");
+    return reject(wire::Reason::kStale, "the update started from model version " +
+                                            std::to_string(version_of(offer.round)) + ", " + std::to_string(behind) +
+                                            " behind; it counts up to " + std::to_string(staleness_max));
   }
-  if (offer.sequence <= last_sequence(device)) {
+  if (offer.model_version != 0 && offer.model_version != version_of(offer.round)) {
+    return reject(wire::Reason::kUnknownModel,
+                  "the update is against model version " + std::to_string(offer.model_version) + ", round " +
+                      std::to_string(offer.round) + " started from " + std::to_string(version_of(offer.round)));
+  }
+  return check_identity(device, offer);
+}
+
+// One update a device and round; more of a round if the plan let the device go on by itself. Rounds never go back: an
+// update of a round before the newest that counted would be a second one.
+std::optional<Rejection> RoundEngine::check_identity(const std::string& device, const wire::UpdateOffer& offer) const {
+  const auto found = counts_.find(device);
+  const Counted counted = found == counts_.end() ? Counted{} : found->second;
+  const uint64_t newest = std::max(counted.sequence, counted.waiting);
+  if (offer.sequence <= newest) {
     return reject(wire::Reason::kMalformed, "sequence " + std::to_string(offer.sequence) + " is not above " +
-                                                std::to_string(last_sequence(device)) + ", the newest accepted");
+                                                std::to_string(newest) + ", the newest accepted");
   }
-  if (!selected_.contains(device)) return reject(wire::Reason::kMalformed, "the device is not in this round's cohort");
-  if (accepted_.contains(device)) return reject(wire::Reason::kMalformed, "a second update for the same round");
-  if (robust_.full()) return reject(wire::Reason::kRoundClosed, "the round has all updates that there is room for");
+  if (!buffered() && offer.round == round_.round && phase_ == Phase::kOpen) {
+    if (!selected_.contains(device))
+      return reject(wire::Reason::kMalformed, "the device is not in this round's cohort");
+    if (accepted_.contains(device)) return reject(wire::Reason::kMalformed, "a second update for the same round");
+  }
+  const uint32_t of_round_max = buffered() ? 1 + options_.plan.policy.offline_updates : 1;
+  if (offer.round < counted.round || (offer.round == counted.round && counted.of_round >= of_round_max)) {
+    return reject(wire::Reason::kMalformed, "an update of round " + std::to_string(offer.round) + " after " +
+                                                std::to_string(counted.of_round) + " of round " +
+                                                std::to_string(counted.round));
+  }
   return std::nullopt;
 }
 
-// Checks an update in full and adds it to the sums. Nothing changed if it is rejected.
-std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t sequence, ByteView blob,
-                                          UpdateRecord& record) {
-  wire::Update update;
+// The message as that device's update; whether it counts now is another question.
+std::optional<Rejection> RoundEngine::read(const std::string& device, uint64_t sequence, ByteView blob,
+                                           wire::Update& update) const {
   if (const Failure bad = wire::decode_update(blob, update); !bad.ok())
     return reject(reason_of(bad.error()), bad.text());
   if (update.device != device) return reject(wire::Reason::kIdentity, "the update names another device");
   if (update.sequence != sequence)
     return reject(wire::Reason::kMalformed, "the update's sequence is not the one offered");
   if (update.run != options_.run) return reject(wire::Reason::kUnknownRun, "the update is of another run");
-  if (update.round != round_.round)
-    return reject(wire::Reason::kMalformed, "the update's round is not the one offered");
-  if (update.model_version != round_.base_version) {
+  if (update.model_version == 0 || update.model_version != version_of(update.round)) {
     return reject(wire::Reason::kUnknownModel,
                   "the update is against model version " + std::to_string(update.model_version));
   }
+  return std::nullopt;
+}
+
+// Adds an update that counts to the sums, scaled as its staleness and the plan say. Nothing changed if its values are
+// rejected.
+std::optional<Rejection> RoundEngine::add(const std::string& device, const wire::Update& update, UpdateRecord& record) {
   const std::span<const plan::EncodedTensor> tensors(update.tensors.begin(), update.tensors.size());
   if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
     return reject(reason_of(bad.error()), bad.text());
   }
-  scale_update(scratch_,
-               update_scale(options_.plan, round_.base_version - update.model_version, std::sqrt(energy(scratch_))));
+  double squared_norm = energy(scratch_);
+  const uint64_t behind = round_.base_version - update.model_version;
+  // What is not finite is named by the sums.
+  const float scale = std::isfinite(squared_norm) ? update_scale(options_.plan, behind, std::sqrt(squared_norm)) : 1.0F;
+  if (scale != 1.0F) {
+    scale_update(scratch_, scale);
+    squared_norm = energy(scratch_);
+  }
   if (const Failure bad = sums_.add(scratch_, update.sample_count); !bad.ok())
     return reject(reason_of(bad.error()), bad.text());
-  robust_.add(device, sequence, scratch_);
+  robust_.add(device, update.sequence, scratch_);
 
   record.round = update.round;
   record.merged_into = round_.round;
   record.device = device;
-  record.sequence = sequence;
+  record.sequence = update.sequence;
   record.model_version = update.model_version;
   record.sample_count = update.sample_count;
   record.mean_loss = update.mean_loss;
   record.coordinates = options_.layout.parameter_count;
   record.payload_bytes = 0;
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
-  accepted_.insert(device);
-  samples_of_[device] = update.sample_count;
-  loss_of_[device] = static_cast<double>(update.mean_loss) * update.sample_count;
-  energy_of_[device] = energy(scratch_) * update.sample_count;
+  if (update.round == round_.round) accepted_.insert(device);
+  merged_[{device, update.sequence}] = {update.sample_count,
+                                        static_cast<double>(update.mean_loss) * update.sample_count,
+                                        squared_norm * update.sample_count};
   coordinates_ += record.coordinates;
   payload_bytes_ += record.payload_bytes;
   return std::nullopt;
@@ -215,14 +365,22 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, uint64_t se
 
 std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::string& device, uint64_t sequence,
                                                     ByteView blob) {
+  // Not in add(): what was acknowledged before a restart has its place.
+  if (!takes_updates()) return reject(wire::Reason::kBusy, "no room for another update in this round");
+  wire::Update update;
+  if (auto bad = read(device, sequence, blob, update); bad.has_value()) return bad;
   wire::UpdateOffer offer;
-  offer.run = options_.run;
-  offer.round = round_.round;
+  offer.run = update.run;
+  offer.round = update.round;
   offer.sequence = sequence;
+  offer.model_version = update.model_version;
   if (auto bad = check_offer(device, offer); bad.has_value()) return bad;
   UpdateRecord record;
-  if (auto bad = add(device, sequence, blob, record); bad.has_value()) return bad;
+  if (auto bad = add(device, update, record); bad.has_value()) return bad;
   record.blob.assign(blob.begin(), blob.end());
+  waiting_bytes_ += blob.size();
+  counts_[device].waiting = sequence;
+  uploading_.erase(device);
   waiting_.push_back(std::move(record));
   consider(now);
   return std::nullopt;
@@ -235,40 +393,78 @@ std::optional<Pace::Rest> RoundEngine::rest(const std::string& device, size_t co
 
 void RoundEngine::handle_resting(Instant now, const std::string& device, const Pace::Rest& rest) {
   pace_.handle_resting(device, rest, now);
+  if (buffered()) assignments_.handle_away(device);
   if (!rest.counts) selectable_.erase(device);
 }
 
 void RoundEngine::handle_timeout(Instant now) {
   for (const std::string& overdue : pace_.take_overdue(now)) selectable_.erase(overdue);
   if (timers_.take_expired(Timer::kStoreRetry, now)) in_flight_out_ = false;
-  if (timers_.take_expired(Timer::kDeadline, now)) consider(now);
+  if (buffered()) {
+    assignments_.handle_timeout(now);
+    assign(now);
+  }
+  const bool grace_over = timers_.take_expired(Timer::kGrace, now);
+  if (timers_.take_expired(Timer::kDeadline, now) || grace_over) consider(now);
+}
+
+// --- rounds ---
+
+// Plans of the newest version for those who have nothing else to do. Not when the version is about to be replaced.
+void RoundEngine::assign(Instant now) {
+  if (!takes_updates()) return;
+  while (auto device = assignments_.poll(round_.base_version, deadline_after(now)))
+    newly_assigned_.push_back(std::move(*device));
+}
+
+bool RoundEngine::may_open() const {
+  // Buffered rounds go on without anybody there: updates may still come.
+  if (buffered() && rounds_closed_ > 0) return true;
+  const size_t needed = std::max<size_t>({1, options_.plan.min_devices, pace_.needed(selectable_.size())});
+  return selectable_.size() >= needed;
+}
+
+bool RoundEngine::has_all() const {
+  if (robust_.full()) return true;
+  if (buffered()) return merged_.size() >= options_.plan.policy.buffer;
+  return !selected_.empty() && accepted_.size() >= target_count();
+}
+
+// A round that could close waits for uploads that are moving, up to the grace.
+bool RoundEngine::holds_for_uploads(Instant now) {
+  if (uploading_.empty() || robust_.full()) return false;
+  could_close_at_ = std::min(could_close_at_, now);
+  const Instant end = could_close_at_ + Duration(static_cast<int64_t>(options_.plan.policy.grace_seconds * 1e6));
+  Instant moving_until{};
+  for (const auto& [device, last] : uploading_) moving_until = std::max(moving_until, last + kUploadMoves);
+  const Instant until = std::min(end, moving_until);
+  if (until <= now) return false;
+  timers_.set(Timer::kGrace, until);
+  return true;
 }
 
 // Looks at everything that could move the round on.
 void RoundEngine::consider(Instant now) {
   if (in_flight_ != nullptr) return;  // handle_stored() comes back here
   if (phase_ == Phase::kWaiting) {
-    const size_t needed = std::max<size_t>({1, options_.plan.min_devices, pace_.needed(selectable_.size())});
-    if (selectable_.size() >= needed) open_round(now);
+    if (may_open()) open_round(now);
     return;
   }
   if (phase_ != Phase::kOpen || !waiting_.empty()) return;
-  if (accepted_.size() >= target_count() || robust_.full()) return prepare_close(now);
-  if (deadline_ > now) return;
-  if (accepted_.size() >= options_.plan.quorum) return prepare_close(now);
-  extend(now);
+  if (!has_all()) {
+    if (deadline_ > now) return;
+    if (counted() < options_.plan.quorum) return extend(now);
+  }
+  if (!holds_for_uploads(now)) prepare_close(now);
 }
 
 void RoundEngine::open_round(Instant now) {
   const std::vector<std::string> candidates(selectable_.begin(), selectable_.end());
-  size_t count = candidates.size();
-  if (options_.plan.cohort != 0) {
-    count = static_cast<size_t>(std::ceil(options_.plan.cohort * (1.0 + options_.plan.over_selection)));
-  }
+  const size_t count = cohort_count(candidates.size());
   OpenRound request;
   request.round.round = rounds_closed_ + 1;
   request.round.base_version = model_.version;
-  request.round.selected = select_cohort(candidates, count, options_.plan.seed, request.round.round);
+  if (!buffered()) request.round.selected = select_cohort(candidates, count, options_.plan.seed, request.round.round);
   opened_at_ = now;
   phase_ = Phase::kOpening;
   in_flight_ = std::make_unique<StoreRequest>(std::move(request));
@@ -278,13 +474,13 @@ void RoundEngine::prepare_close(Instant now) {
   CloseRound request;
   RoundResult& result = request.result;
   result.round = round_.round;
-  result.participants = static_cast<uint32_t>(accepted_.size());
+  result.participants = static_cast<uint32_t>(merged_.size());
   result.sample_count = sums_.weight();
   double loss = 0.0;
   double energies = 0.0;
-  for (const std::string& device : accepted_) {
-    loss += loss_of_.at(device);
-    energies += energy_of_.at(device);
+  for (const auto& [identity, update] : merged_) {
+    loss += update.loss;
+    energies += update.energy;
   }
   result.mean_loss = loss / static_cast<double>(sums_.weight());
   result.update_energy = energies / static_cast<double>(sums_.weight());
@@ -296,6 +492,7 @@ void RoundEngine::prepare_close(Instant now) {
     warnings_.push_back("round " + std::to_string(round_.round) + ": " + weak);
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
+  timers_.stop(Timer::kGrace);
   in_flight_ = std::make_unique<StoreRequest>(std::move(request));
 }
 
@@ -327,16 +524,20 @@ void RoundEngine::move_model(RoundResult& result) const {
 
 // The deadline has passed without a quorum: what has arrived is kept, others are asked too, and the wait starts again.
 void RoundEngine::extend(Instant now) {
+  deadline_ = deadline_after(now);
+  timers_.set(Timer::kDeadline, deadline_);
+  const std::string counts = "round " + std::to_string(round_.round) + ": " + std::to_string(counted()) + " of " +
+                             std::to_string(options_.plan.quorum) + " updates at the deadline; extended";
+  if (buffered()) {
+    warnings_.push_back(counts);
+    return;
+  }
   std::vector<std::string> candidates;
   std::set_difference(selectable_.begin(), selectable_.end(), selected_.begin(), selected_.end(),
                       std::back_inserter(candidates));
-  extension_ =
-      select_cohort(std::move(candidates), target_count() - accepted_.size(), options_.plan.seed, round_.round);
-  warnings_.push_back("round " + std::to_string(round_.round) + ": " + std::to_string(accepted_.size()) + " of " +
-                      std::to_string(options_.plan.quorum) + " updates at the deadline; extended, with " +
-                      std::to_string(extension_.size()) + " more devices");
-  deadline_ = deadline_after(now);
-  timers_.set(Timer::kDeadline, deadline_);
+  const size_t missing = selected_.empty() ? cohort_count(candidates.size()) : target_count() - accepted_.size();
+  extension_ = select_cohort(std::move(candidates), missing, options_.plan.seed, round_.round);
+  warnings_.push_back(counts + ", with " + std::to_string(extension_.size()) + " more devices");
   plans_changed_ = true;  // those who have the plan hear of the new deadline
   if (!extension_.empty()) in_flight_ = std::make_unique<StoreRequest>(ExtendRound{round_.round, extension_});
 }
@@ -360,17 +561,19 @@ void RoundEngine::end_round(RoundResult result) {
   if (result.delta.version != 0) deltas_.push_back(std::exchange(result.delta, {}));
   std::erase_if(deltas_, [&](const ModelDelta& delta) { return delta.version < result.oldest_delta; });
   Closed closed{std::move(result), {}};
-  std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(),
-                      std::back_inserter(closed.missing));
+  if (!buffered()) {
+    std::set_difference(selected_.begin(), selected_.end(), accepted_.begin(), accepted_.end(),
+                        std::back_inserter(closed.missing));
+  }
   newly_closed_.push_back(std::move(closed));
   rate_.handle_closed(newly_closed_.back().result);
   pace_.handle_closed(newly_closed_.back().result.seconds);
-  for (const auto& [device, samples] : samples_of_) rate_.handle_accepted(device, samples);
+  for (const auto& [identity, update] : merged_) rate_.handle_accepted(identity.first, update.sample_count);
   sums_.reset();
   robust_.reset();
-  samples_of_.clear();
-  loss_of_.clear();
-  energy_of_.clear();
+  merged_.clear();
+  uploading_.clear();
+  could_close_at_ = kNever;
   coordinates_ = payload_bytes_ = 0;
   selected_.clear();
   accepted_.clear();
@@ -393,19 +596,29 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
     phase_ = Phase::kOpen;
     deadline_ = deadline_after(now);
     timers_.set(Timer::kDeadline, deadline_);
-    plans_changed_ = true;
+    const uint64_t oldest =
+        round_.base_version - std::min<uint64_t>(options_.plan.policy.staleness_max, round_.base_version);
+    assignments_.handle_round(now, round_.round, oldest);
+    plans_changed_ = !buffered();
   } else if (auto* extension = std::get_if<ExtendRound>(done.get())) {
     selected_.insert(extension->selected.begin(), extension->selected.end());
     plans_changed_ = true;
   } else if (auto* accepted = std::get_if<AcceptUpdates>(done.get())) {
     for (const UpdateRecord& update : accepted->updates) {
-      last_accepted_[update.device] = update.sequence;
-      newly_accepted_.push_back({update.device, update.sequence});
+      note_accepted(update.device, update.sequence, update.round);
+      waiting_bytes_ -= update.blob.size();
+      newly_accepted_.push_back({update.device, update.sequence, update.round < update.merged_into});
+      if (buffered()) assignments_.handle_settled(now, update.device, update.round);
     }
   } else if (auto* close = std::get_if<CloseRound>(done.get())) {
     end_round(std::move(close->result));
   }
+  if (buffered()) assign(now);
   consider(now);
+}
+
+std::optional<std::string> RoundEngine::poll_assigned() {
+  return take_first(newly_assigned_);
 }
 
 std::optional<RoundEngine::Accepted> RoundEngine::poll_accepted() {

@@ -1,4 +1,5 @@
-// One synchronous round after another: who takes part, which updates count, when the model moves on.
+// One round after another, synchronous or buffered (docs/rounds.md): who takes part, which updates count, when the
+// model moves on.
 //
 // Knows nothing of sessions or frames. What it decides is durable before anybody hears of it: each poll_store() is one
 // transaction, carried out by the caller and reported with handle_stored(); nothing else is decided meanwhile.
@@ -6,9 +7,11 @@
 // Memory: the model twice (thrice with a quantized downlink, and its deltas), 8 bytes a parameter for the sums, what
 // the server's optimizer remembers, and the updates that wait for the disk. Whatever the number of updates, unless the
 // aggregation method needs all of them at once: then 4 bytes a parameter and update, up to a bound.
+// An update counts in the round that is open when it is complete, which may be a later one than it was trained for.
 // Threads: one at a time. Trust: updates come from devices and are checked before they touch the sums.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -19,6 +22,7 @@
 
 #include "coordinator/config/fleet_plan.h"
 #include "coordinator/engine/aggregate.h"
+#include "coordinator/engine/assignments.h"
 #include "coordinator/engine/pace.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/rate_planner.h"
@@ -59,17 +63,28 @@ class RoundEngine {
 
   // A device that can be selected from now on, or no longer.
   void handle_device(Instant now, const std::string& name, bool selectable);
+  // It can be reached again, or no longer. Who is drawn for a synchronous round may be away.
+  void handle_reachable(Instant now, const std::string& device, bool reachable);
+  // The device has nothing under way any more: its update of `round` is refused for good or, with 0, it begins anew.
+  void handle_settled(Instant now, const std::string& device, uint32_t round);
+  // The device has an update of that round under way, of which bytes came just now.
+  void handle_bytes(Instant now, const std::string& device, uint32_t round);
 
-  // Whether an offered update could count: nullopt if so; a rejection otherwise. An update that counts already is
-  // neither: is_accepted() says so first.
+  // Whether an offered update could count, in the open round or the next: nullopt if so; a rejection otherwise. An
+  // update that counts already is neither: is_accepted() says so first.
   std::optional<Rejection> check_offer(const std::string& device, const wire::UpdateOffer& offer) const;
 
+  // False between two rounds, and while the open one holds all that it can: a whole update then has to wait.
+  bool takes_updates() const;
+
   // A whole Update message. On success it waits for the disk; its device is acknowledged by taking it from
-  // poll_accepted().
+  // poll_accepted(). kBusy unless takes_updates().
   std::optional<Rejection> handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob);
 
   void handle_timeout(Instant now);
-  Instant next_timeout() const { return std::min(timers_.next_timeout(), pace_.next_overdue()); }
+  Instant next_timeout() const {
+    return std::min({timers_.next_timeout(), pace_.next_overdue(), assignments_.next_timeout()});
+  }
 
   // How long a device may be away that has nothing to do, of `connected` that are there; nullopt: it had better stay.
   std::optional<Pace::Rest> rest(const std::string& device, size_t connected, Instant now) const;
@@ -85,6 +100,7 @@ class RoundEngine {
   struct Accepted {
     std::string device;
     uint64_t sequence;
+    bool late = false;  // trained for an earlier round
   };
   std::optional<Accepted> poll_accepted();
   struct Closed {
@@ -93,14 +109,25 @@ class RoundEngine {
   };
   std::optional<Closed> poll_closed();
   std::optional<std::string> poll_warning();
-  // True once after the set of devices that should have a plan has changed.
+  // True once after the set of devices that should have a plan has changed, in synchronous rounds; in buffered ones, a
+  // device that should have one now.
   bool take_plans_changed() { return std::exchange(plans_changed_, false); }
+  std::optional<std::string> poll_assigned();
 
   Phase phase() const { return phase_; }
+  Instant created_at() const { return created_at_; }
   uint32_t round() const { return round_.round; }
   uint32_t rounds_closed() const { return rounds_closed_; }
   const ModelRecord& model() const { return model_; }  // the newest version: what the open round starts from
-  bool is_accepted(const std::string& device, uint64_t sequence) const { return last_sequence(device) == sequence; }
+  // Durable: it has counted or will count in the open round.
+  bool is_accepted(const std::string& device, uint64_t sequence) const;
+  // In the sums, and on its way to the disk.
+  bool is_waiting(const std::string& device, uint64_t sequence) const;
+  // True while a transaction of this engine is with the caller, or ready for it.
+  bool is_storing() const { return in_flight_ != nullptr && !timers_.is_set(Timer::kStoreRetry); }
+  uint64_t waiting_bytes() const { return waiting_bytes_; }  // of the messages that wait for the disk
+  // The unfinished uploads of the snapshot, for whoever looks after them.
+  std::vector<UploadPart> take_uploads() { return std::exchange(uploads_, {}); }
   // The deltas that lead to model() in devices, ascending without a gap; empty when only the full model does.
   std::span<const ModelDelta> model_deltas() const { return deltas_; }
   // The model as trained, of which model() is what devices hold of it; the same without a quantized downlink.
@@ -109,24 +136,50 @@ class RoundEngine {
   uint64_t last_sequence(const std::string& device) const;
   // The plan for a device that should train now; nullopt when it has nothing to do.
   std::optional<plan::RoundPlan> plan_for(const std::string& device, Instant now) const;
-  bool took_part(const std::string& device) const { return accepted_.contains(device); }
+  // The version of the model that a round's plans say, however long ago; 0 for one that has not opened.
+  uint64_t version_of(uint32_t round) const;
   size_t selected_count() const { return selected_.size(); }
-  size_t accepted_count() const { return accepted_.size(); }
+  size_t accepted_count() const { return merged_.size(); }
   size_t selectable_count() const { return selectable_.size(); }
   size_t away_count() const { return pace_.away_count(); }  // told when to come back, and not overdue
 
  private:
-  enum class Timer : uint8_t { kDeadline, kStoreRetry, kCount };
+  enum class Timer : uint8_t { kDeadline, kGrace, kStoreRetry, kCount };
+  // What is known of a device's updates that count.
+  struct Counted {
+    uint64_t sequence = 0;  // newest durable
+    uint64_t before = 0;    // bit i: sequence - 1 - i counts too
+    uint64_t waiting = 0;   // newest in the sums that is not durable yet; 0 = none
+    uint32_t round = 0;     // that the newest was trained for
+    uint32_t of_round = 0;  // updates of that round
+  };
+  struct Merged {
+    uint32_t sample_count = 0;
+    double loss = 0.0;    // weighted
+    double energy = 0.0;  // squared norm of the values that were added, weighted
+  };
 
   RoundEngine(const RoundOptions& options, Snapshot snapshot, const std::vector<LedgerEntry>& ledger);
-  std::optional<Rejection> add(const std::string& device, uint64_t sequence, ByteView blob, UpdateRecord& record);
+  std::optional<Rejection> check_identity(const std::string& device, const wire::UpdateOffer& offer) const;
+  std::optional<Rejection> read(const std::string& device, uint64_t sequence, ByteView blob,
+                                wire::Update& update) const;
+  std::optional<Rejection> add(const std::string& device, const wire::Update& update, UpdateRecord& record);
+  bool buffered() const { return options_.plan.policy.policy == plan::RoundPolicy::kBuffered; }
+  uint64_t versions_behind(uint32_t round) const;
+  void note_accepted(const std::string& device, uint64_t sequence, uint32_t round);
   void open_round(Instant now);
+  void assign(Instant now);
+  bool may_open() const;
+  bool has_all() const;
+  size_t counted() const { return buffered() ? merged_.size() : accepted_.size(); }
+  bool holds_for_uploads(Instant now);
   void consider(Instant now);
   void prepare_close(Instant now);
   void move_model(RoundResult& result) const;
   void extend(Instant now);
   void end_round(RoundResult result);
   size_t target_count() const;
+  size_t cohort_count(size_t candidates) const;
   Instant deadline_after(Instant now) const;
 
   RoundOptions options_;
@@ -137,26 +190,31 @@ class RoundEngine {
   std::vector<float> exact_;  // empty: model_ is exact
   std::vector<ModelDelta> deltas_;
   RoundRecord round_;
+  Instant created_at_{};
   Instant opened_at_{};
   Instant deadline_ = kNever;
   std::set<std::string> selectable_;
   std::set<std::string> selected_;
-  std::set<std::string> accepted_;                           // in the sums; on disk unless still in waiting_
-  std::unordered_map<std::string, uint64_t> last_accepted_;  // durable ones, over all rounds
-  Aggregate sums_;                                           // of every method, for the round's figures
+  std::set<std::string> accepted_;                   // devices whose update of the open round is in the sums
+  std::unordered_map<std::string, Counted> counts_;  // by device, over all rounds
+  Aggregate sums_;                                   // of every method, for the round's figures
   RobustAggregate robust_;
   OptimizerState optimizer_;
   RatePlanner rate_;
   Pace pace_;
   std::vector<float> scratch_;
-  std::unordered_map<std::string, double>
-      loss_of_;  // weighted, by device: summed in name order so that it is reproducible
-  std::unordered_map<std::string, uint32_t> samples_of_;  // weight of the update in the sums, by device
-  std::unordered_map<std::string, double> energy_of_;     // squared norm of the update, weighted, by device
+  // In the sums, by identity: figures are summed in this order, so that they are reproducible.
+  std::map<std::pair<std::string, uint64_t>, Merged> merged_;
   uint64_t coordinates_ = 0;
   uint64_t payload_bytes_ = 0;
 
   std::vector<UpdateRecord> waiting_;  // accepted, not yet handed to the disk
+  uint64_t waiting_bytes_ = 0;         // of these and of those under way
+  std::vector<UploadPart> uploads_;
+  Assignments assignments_;  // buffered rounds
+  std::vector<std::string> newly_assigned_;
+  std::map<std::string, Instant> uploading_;  // synchronous rounds with a grace: selected, and when bytes came last
+  Instant could_close_at_ = kNever;
   std::vector<std::string> extension_;
   std::unique_ptr<StoreRequest> in_flight_;  // handed out, or to be tried again
   bool in_flight_out_ = false;

@@ -1,14 +1,25 @@
 // Updates on their way in: at most one a device, and a bounded number of bytes for all of them.
 //
-// A part that was received stays here when its device loses the link, so that the upload goes on where it stopped.
-// When there is no room, the part that has been silent longest gives way; its device then starts again from the
-// beginning.
+// A part that was received stays here when its device loses the link, so that the upload goes on where it stopped, and
+// becomes durable, so that it also does after a restart: with the next transaction once more than a window of it is
+// unsaved or its device is gone, and otherwise a second after it came, together with what others sent meanwhile. What
+// the disk would not take is tried again later; until then it is lost with the power, and sent again.
+// When there is no room, the part that has been silent longest gives way, also on disk; its device then starts again
+// from the beginning. So it does when it is silent for days.
+// Memory: an upload counts with all the bytes that it announced, so that what was let in can be finished; of them only
+// those that arrived are touched. What is being written to disk is held a second time, at most kSaveBytesMax of it. On
+// disk is never more than here. Threads: one at a time.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "coordinator/engine/store_request.h"
 #include "runtime/base/result.h"
 #include "runtime/base/time.h"
 #include "runtime/wire/messages.h"
@@ -16,15 +27,29 @@
 
 namespace runnel::coordinator {
 
+struct UploadOptions {
+  uint64_t bytes_max = 256ULL << 20;        // of all parts together
+  uint64_t update_bytes_max = 64ULL << 20;  // of one update
+  uint64_t unsaved_bytes_max = 32 * 1024;   // of one device, before they are made durable at once
+  Duration save_after = seconds(1);         // otherwise, after they came
+  Duration save_retry_after = seconds(2);   // after the disk refused
+  Duration age_max = seconds(7 * 86400);    // of silence, before a part is dropped
+};
+
 class UploadTable {
  public:
-  // `bytes_max` for all parts together, `update_bytes_max` for one.
-  UploadTable(uint64_t bytes_max, uint64_t update_bytes_max)
-      : bytes_max_(bytes_max), update_bytes_max_(update_bytes_max) {}
+  static constexpr uint64_t kSaveBytesMax = 4ULL << 20;
+
+  explicit UploadTable(const UploadOptions& options) : options_(options) {}
+
+  // A part from the disk, of a device that was last heard of then. False, and it is forgotten, if there is no room.
+  bool restore(const UploadPart& part, Instant touched);
 
   // Begins, or finds again, the upload that the offer announces; gives the contiguous bytes received so far.
-  // kLimit when the update is too large; kBusy when others that are active hold all the room.
-  Result<uint64_t> offer(const std::string& device, const wire::UpdateOffer& offer, Instant now);
+  // `elsewhere_bytes` are held for updates by others and count against the same bound. kLimit when the update is too
+  // large; kBusy when others that are active hold all the room.
+  Result<uint64_t> offer(const std::string& device, const wire::UpdateOffer& offer, uint64_t elsewhere_bytes,
+                         Instant now);
 
   // Takes a chunk and gives the contiguous bytes received. kNotFound without an offer of that sequence; kOutOfRange for
   // a gap.
@@ -34,27 +59,63 @@ class UploadTable {
   Result<bool> complete(const std::string& device) const;
   // REQUIRES: complete(device).
   ByteView bytes(const std::string& device) const;
-  uint64_t sequence(const std::string& device) const;
+  uint64_t sequence(const std::string& device) const;              // 0 when there is none
+  const wire::UpdateOffer* find(const std::string& device) const;  // without its payload; nullptr when there is none
+  std::vector<std::string> devices() const;
 
-  void forget(const std::string& device);
-  uint64_t held_bytes() const { return held_bytes_; }
+  // Drops the device's upload, also on disk.
+  void forget(const std::string& device, Instant now);
+  // Drops it here alone: its update is in a transaction that ends its parts on disk.
+  void release(const std::string& device);
+  // The device cannot be reached: what is unsaved of it becomes durable with the next transaction.
+  void handle_away(const std::string& device);
+
+  void handle_timeout(Instant now);
+  // With `disk_busy`, or while a transaction of this table is under way, only that of what ages.
+  Instant next_timeout(bool disk_busy) const;
+
+  // What should be durable by now, together with what may as well be; nullopt if nothing is due. Its outcome must be
+  // told before the next.
+  std::optional<SaveUploads> poll_save(Instant now);
+  void handle_saved(Instant now, const Failure& failure);
+
+  uint64_t held_bytes() const { return held_bytes_; }  // announced, of all uploads
+  uint64_t saving_bytes() const { return saving_bytes_; }
   size_t size() const { return uploads_.size(); }
 
  private:
   struct Upload {
     wire::UpdateOffer offer;
     wire::Reassembly bytes;
-    Instant touched;
+    Instant touched{};
+    Instant unsaved_since = kNever;
+    uint64_t saved_bytes = 0;   // durable
+    uint64_t saving_bytes = 0;  // will be if the transaction that is under way succeeds
+    bool whole = false;         // it came within its offer and would come so again: not worth a transaction
   };
-  bool make_room(uint64_t bytes, Instant now);
+  bool make_room(uint64_t bytes, uint64_t elsewhere_bytes, Instant now);
+  void touch(Upload& upload, Instant now);
+  void note_unsaved(const std::string& device, Upload& upload, Instant now);
+  void erase(std::map<std::string, Upload>::iterator upload);
+  Instant save_due() const;
 
   // A part that was touched this recently is in use and does not give way.
   static constexpr Duration kActive = seconds(30);
 
-  uint64_t bytes_max_;
-  uint64_t update_bytes_max_;
+  UploadOptions options_;
   uint64_t held_bytes_ = 0;
   std::map<std::string, Upload> uploads_;
+  std::set<std::pair<Instant, std::string>> unsaved_;  // by when the first of their unsaved bytes came
+  std::set<std::string> forgotten_;                    // here, but not yet on disk
+  Instant forgotten_since_ = kNever;
+  bool save_now_ = false;
+  Instant save_not_before_{};
+  bool saving_ = false;
+  uint64_t saving_bytes_ = 0;
+  std::set<std::string> saving_devices_;
+  std::set<std::string> saving_forgotten_;
+  Instant all_active_until_{};      // nobody has been silent for kActive before then
+  Instant next_aged_out_ = kNever;  // not after the first of them
 };
 
 }  // namespace runnel::coordinator

@@ -29,7 +29,10 @@ class Reassembly {
   // The message. REQUIRES: complete(). Aligned as operator new aligns.
   ByteView bytes() const { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
 
-  // The same, to be changed in place. REQUIRES: complete().
+  // What is there of it, complete or not.
+  ByteView received() const { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
+
+  // The message, to be changed in place. REQUIRES: complete().
   MutableByteView mutable_bytes() { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
 
   // Forgets everything and gives the memory back.
