@@ -8,6 +8,7 @@
 
 #include "coordinator/config/model_file.h"
 #include "coordinator/engine/public_model.h"
+#include "coordinator/engine/robust_aggregate.h"
 #include "coordinator/store/sqlite_store.h"
 #include "runtime/host/entropy.h"
 #include "runtime/host/file_bytes.h"
@@ -153,6 +154,7 @@ Failure init_fleet(const InitOptions& options, std::ostream& out) {
   if (!plan) return plan.failure();
   Result<ChosenModel> model = choose_model(options.model);
   if (!model) return model.failure();
+  RUNNEL_TRY(RobustAggregate::check(*plan, model->layout.parameter_count));
   if (!host::valid_name(options.fleet_name)) {
     return fail(Error::kInvalidArgument, "--name must be 1 to 63 of A-Z a-z 0-9 . _ -, not '%s'",
                 options.fleet_name.c_str());

@@ -62,7 +62,7 @@ const char* server_optimizer_name(ServerOptimizer optimizer);  // "avg", "moment
 // Where a plan does not say: 1, but for the adaptive ones, whose step has nearly the same length whatever the
 // aggregate's.
 inline double default_learning_rate(ServerOptimizer optimizer) {
-  return optimizer == ServerOptimizer::kAvg || optimizer == ServerOptimizer::kMomentum ? 1.0 : 0.01;
+  return optimizer == ServerOptimizer::kAvg || optimizer == ServerOptimizer::kMomentum ? 1.0 : 0.03;
 }
 
 struct ServerSpec {

@@ -155,6 +155,11 @@ TEST_F(CommandsTest, InitFindsWrongWordsBeforeItTouchesTheDisk) {
   expect_error(failure_with([](InitOptions& o) { o.plan.rounds = 0; }), Error::kOutOfRange, "rounds");
   expect_error(failure_with([](InitOptions& o) { o.plan.codec = "zip"; }), Error::kUnknownName, "--codec");
   expect_error(failure_with([](InitOptions& o) { o.plan.rate = "fast"; }), Error::kUnknownName, "--rate");
+  expect_error(failure_with([](InitOptions& o) {
+                 o.plan.aggregation = "median";
+                 o.plan.cohort = 1'000'000;
+               }),
+               Error::kOutOfRange, "cohort 1000000: median holds a round's updates in memory");
   expect_error(failure_with([](InitOptions& o) { o.plan.late = "drop"; }), Error::kUnknownName, "--late");
   expect_error(failure_with([](InitOptions& o) { o.plan.bits = 0; }), Error::kOutOfRange, "--bits");
   expect_error(failure_with([](InitOptions& o) {
@@ -278,7 +283,7 @@ TEST(PlanOptionsTest, SayWhatBecomesOfUpdates) {
   EXPECT_EQ(nesterov.server.momentum, 0.8);
   const FleetPlan yogi = plan_of("--server-optimizer yogi --server-beta1 0.5 --server-beta2 0.75 --server-tau 0.01");
   EXPECT_EQ(yogi.server.optimizer, ServerOptimizer::kYogi);
-  EXPECT_EQ(yogi.server.learning_rate, 0.01) << "an adaptive optimizer has its own default";
+  EXPECT_EQ(yogi.server.learning_rate, 0.03) << "an adaptive optimizer has its own default";
   EXPECT_EQ(yogi.server.beta1, 0.5);
   EXPECT_EQ(yogi.server.beta2, 0.75);
   EXPECT_EQ(yogi.server.tau, 0.01);

@@ -82,7 +82,7 @@ TEST(RoundRules, DefaultsFollowWhatTheyDependOn) {
   EXPECT_EQ(parse_fleet_plan("[policy]\nmode = 'buffered'\nstaleness_max = 0")->policy.staleness_max, 0U);
   EXPECT_EQ(parse_fleet_plan("[server]\noptimizer = 'momentum'")->server.learning_rate, 1.0);
   for (const char* adaptive : {"adam", "yogi", "adagrad"}) {
-    EXPECT_EQ(parse_fleet_plan("[server]\noptimizer = '" + std::string(adaptive) + "'")->server.learning_rate, 0.01);
+    EXPECT_EQ(parse_fleet_plan("[server]\noptimizer = '" + std::string(adaptive) + "'")->server.learning_rate, 0.03);
   }
 }
 
