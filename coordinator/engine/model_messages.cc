@@ -9,6 +9,15 @@ namespace runnel::coordinator {
 
 void ModelMessages::set_model(const ModelRecord& model) {
   if (version_ == model.version) return;
+  if (!keeps_older_) {
+    cached_.clear();
+    cached_bytes_ = 0;
+  } else if (full_given_) {
+    add({version_, 0, std::move(full_)});
+  }
+  // That the full model was shorter is of no use any more.
+  std::erase_if(cached_, [](const Cached& cached) { return cached.bytes.empty(); });
+  full_given_ = false;
   std::vector<uint8_t> memory(wire::model_bytes_max(spec_, model.parameters.size()));
   wire::Model message;
   message.run = run_;
@@ -22,8 +31,33 @@ void ModelMessages::set_model(const ModelRecord& model) {
   parameter_count_ = static_cast<uint32_t>(model.parameters.size());
   checksum_ =
       crc32c({reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
-  cached_.clear();
-  cached_bytes_ = 0;
+}
+
+std::deque<ModelMessages::Cached>::iterator ModelMessages::find(uint64_t version, uint64_t base_version) {
+  return std::find_if(cached_.begin(), cached_.end(), [&](const Cached& cached) {
+    return cached.version == version && cached.base_version == base_version;
+  });
+}
+
+void ModelMessages::add(Cached cached) {
+  cached_bytes_ += cached.bytes.size();
+  cached_.push_back(std::move(cached));
+  while (cached_.size() > 1 && cached_bytes_ > cache_bytes_max_) {
+    cached_bytes_ -= cached_.front().bytes.size();
+    cached_.pop_front();
+  }
+}
+
+// The most recently asked for is the last.
+ModelMessages::Message ModelMessages::touch(std::deque<Cached>::iterator found) {
+  if (found + 1 != cached_.end()) std::rotate(found, found + 1, cached_.end());
+  return {cached_.back().base_version, cached_.back().bytes};
+}
+
+std::optional<ModelMessages::Message> ModelMessages::older(uint64_t version, uint64_t base_version) {
+  const auto found = find(version, base_version);
+  if (version == version_ || found == cached_.end()) return std::nullopt;
+  return touch(found);
 }
 
 std::vector<uint8_t> ModelMessages::make(uint64_t base_version, std::span<const ModelDelta> deltas) const {
@@ -48,22 +82,18 @@ std::vector<uint8_t> ModelMessages::make(uint64_t base_version, std::span<const 
 ModelMessages::Message ModelMessages::message_for(uint64_t held_version, std::span<const ModelDelta> deltas) {
   const bool chain = !deltas.empty() && deltas.back().version == version_ && deltas.front().version > 0 &&
                      held_version + 1 >= deltas.front().version && held_version < version_ && held_version != 0;
-  if (!chain) return full();
-  auto found = std::find_if(cached_.begin(), cached_.end(),
-                            [&](const Cached& cached) { return cached.base_version == held_version; });
-  if (found == cached_.end()) {
-    cached_.push_back({held_version, make(held_version, deltas.last(version_ - held_version))});
-    cached_bytes_ += cached_.back().bytes.size();
-    ++composed_count_;
-    while (cached_.size() > 1 && cached_bytes_ > cache_bytes_max_) {
-      cached_bytes_ -= cached_.front().bytes.size();
-      cached_.pop_front();
+  if (chain) {
+    auto found = find(version_, held_version);
+    if (found == cached_.end()) {
+      add({version_, held_version, make(held_version, deltas.last(version_ - held_version))});
+      ++composed_count_;
+      found = cached_.end() - 1;
     }
-  } else if (found + 1 != cached_.end()) {
-    std::rotate(found, found + 1, cached_.end());
+    const Message message = touch(found);
+    if (!message.bytes.empty()) return message;
   }
-  const Cached& cached = cached_.back();
-  return cached.bytes.empty() ? full() : Message{held_version, cached.bytes};
+  full_given_ = true;
+  return full();
 }
 
 }  // namespace runnel::coordinator

@@ -148,6 +148,12 @@ void DeviceEngine::on(Instant now, const wire::ModelChunk& chunk) {
     case ModelTransfer::Outcome::kHeld:
       if (const Failure bad = model_.keep(); !bad.ok())
         notice(Kind::kStorage, "the model will be fetched again after a restart: %s", bad.text());
+      if (holds_model() && plan_->plan.staleness_max == 0 && rate_.deadline_passed(now)) {
+        // Its round is over, and a late update would not count. What is held saves time in the next one.
+        notice(Kind::kPlan, "round %u was over before the model was here", plan_->plan.round);
+        plan_.reset();
+        break;
+      }
       begin_plan(now);
       break;
   }
@@ -187,7 +193,8 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
   if (refusal.sequence == 0) {
     last_refusal_ = std::string(wire::reason_name(refusal.reason)) + ": " + std::string(detail);
     notice(Kind::kRefusal, "the coordinator refuses: %s", last_refusal_.c_str());
-    if (refusal.reason == wire::Reason::kUnknownModel && plan_.has_value()) {
+    if (refusal.reason == wire::Reason::kUnknownModel) {
+      if (model_.give_up_anchor() || !plan_.has_value() || training_ != Training::kIdle || holds_model()) return;
       model_.stop();
       plan_.reset();  // the round has moved on; a new plan will come
       return;

@@ -28,10 +28,27 @@ Failure ModelTransfer::restore() {
 
 void ModelTransfer::want(uint64_t run, uint64_t version, uint64_t model_bytes) {
   if (run == wanted_run_ && version == wanted_version_ && model_bytes == wanted_bytes_) return;
+  if (under_way() && incoming_base_ == 0 && run == wanted_run_ && version > wanted_version_) {
+    if (anchor_version_ == 0) {
+      anchor_version_ = wanted_version_;
+      anchor_bytes_ = wanted_bytes_;
+    }
+    wanted_version_ = version;
+    wanted_bytes_ = model_bytes;
+    return;
+  }
   stop();
   wanted_run_ = run;
   wanted_version_ = version;
   wanted_bytes_ = model_bytes;
+}
+
+bool ModelTransfer::give_up_anchor() {
+  if (anchor_version_ == 0) return false;
+  anchor_version_ = anchor_bytes_ = 0;
+  incoming_.reset();
+  incoming_base_ = requested_bytes_ = 0;
+  return true;
 }
 
 void ModelTransfer::expect_delta(uint64_t base_version) {
@@ -41,6 +58,7 @@ void ModelTransfer::expect_delta(uint64_t base_version) {
 
 void ModelTransfer::stop() {
   wanted_version_ = 0;
+  anchor_version_ = anchor_bytes_ = 0;
   incoming_.reset();
   incoming_base_ = requested_bytes_ = 0;
 }
@@ -49,23 +67,23 @@ std::optional<wire::ModelRequest> ModelTransfer::poll_request() {
   if (!wanted()) return std::nullopt;
   // Until the first chunk shows the size: no message that brings the model is longer than the model.
   const uint64_t total = incoming_.total_bytes();
-  const uint64_t end = total == 0 ? std::min<uint64_t>(window_bytes_, wanted_bytes_) : total;
+  const uint64_t end = total == 0 ? std::min<uint64_t>(window_bytes_, fetched_bytes()) : total;
   if (requested_bytes_ >= end || requested_bytes_ - incoming_.received_bytes() > window_bytes_ / 2) return std::nullopt;
   const uint64_t offset = requested_bytes_;
   const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(window_bytes_, end - offset));
   requested_bytes_ += bytes;
-  return wire::ModelRequest{wanted_run_, wanted_version_, offset, bytes, base()};
+  return wire::ModelRequest{wanted_run_, fetched_version(), offset, bytes, base()};
 }
 
 ModelTransfer::Outcome ModelTransfer::handle_chunk(const wire::ModelChunk& chunk, Failure& why) {
-  if (!wanted() || chunk.model_version != wanted_version_) return Outcome::kIgnored;
+  if (!wanted() || chunk.model_version != fetched_version()) return Outcome::kIgnored;
   const bool full = chunk.base_version == 0;
-  if (full ? chunk.total_bytes != wanted_bytes_ : chunk.base_version != base()) return Outcome::kIgnored;
+  if (full ? chunk.total_bytes != fetched_bytes() : chunk.base_version != base()) return Outcome::kIgnored;
   if (incoming_.total_bytes() != chunk.total_bytes || incoming_base_ != chunk.base_version) {
     // The first chunk, or the coordinator has changed its mind.
     if (full) held_.reset();
     const bool resumed = incoming_.total_bytes() != 0;
-    why = incoming_.start(chunk.total_bytes, std::min(bytes_max_, wanted_bytes_));
+    why = incoming_.start(chunk.total_bytes, std::min(bytes_max_, fetched_bytes()));
     if (!why.ok()) {
       stop();
       return Outcome::kRefused;
@@ -94,13 +112,14 @@ ModelTransfer::Outcome ModelTransfer::handle_chunk(const wire::ModelChunk& chunk
 Failure ModelTransfer::take_full() {
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(incoming_.bytes(), model));
-  if (model.run != wanted_run_ || model.model_version != wanted_version_) {
+  if (model.run != wanted_run_ || model.model_version != fetched_version()) {
     return fail(Error::kMalformed, "the model that came is version %llu of run %llu",
                 static_cast<unsigned long long>(model.model_version), static_cast<unsigned long long>(model.run));
   }
   held_ = std::move(incoming_);
   held_run_ = wanted_run_;
-  held_version_ = wanted_version_;
+  held_version_ = fetched_version();
+  anchor_version_ = anchor_bytes_ = 0;
   return Error::kOk;
 }
 

@@ -23,7 +23,7 @@ constexpr uint64_t kRun = 9;
 // Versions 1.. of the small model, as a coordinator makes them, and its messages.
 class Versions {
  public:
-  Versions() : messages_(kRun, task_.spec, 1 << 20) {
+  Versions() : messages_(kRun, task_.spec, 1 << 20, true) {
     exact_.resize(task_.layout.parameter_count);
     for (float& value : exact_) value = static_cast<float>(0.3 * rng_.normal());
     model_ = {1, coordinator::on_downlink_grid(exact_)};
@@ -40,6 +40,7 @@ class Versions {
   uint64_t version() const { return model_.version; }
   std::vector<uint8_t> full() const { return {messages_.full().bytes.begin(), messages_.full().bytes.end()}; }
   coordinator::ModelMessages::Message message_for(uint64_t held) { return messages_.message_for(held, deltas_); }
+  coordinator::ModelMessages& messages() { return messages_; }
 
   SmallTask task_;
 
@@ -214,6 +215,114 @@ TEST_F(Transfer, AFullModelThatDoesNotHoldIsRefused) {
   EXPECT_EQ(give(bad, 0), Outcome::kRefused);
   EXPECT_FALSE(transfer_.holds_any());
   EXPECT_FALSE(transfer_.poll_request().has_value());
+}
+
+// --- the anchor ---
+
+TEST_F(Transfer, AFullModelIsFetchedToItsEndWhileVersionsPass) {
+  want();
+  auto request = transfer_.poll_request();
+  ASSERT_TRUE(request.has_value());
+  ASSERT_EQ(answer(*request, 100), Outcome::kMore);
+  const std::vector<uint8_t> first = versions_.full();
+  uint64_t at = request->bytes;
+  while (at < first.size()) {
+    versions_.next();
+    want();
+    request = transfer_.poll_request();
+    ASSERT_TRUE(request.has_value());
+    EXPECT_EQ(request->model_version, 1U);
+    EXPECT_EQ(request->offset, at);
+    EXPECT_EQ(request->held_version, 0U);
+    const auto kept = versions_.messages().older(1, 0);
+    ASSERT_TRUE(kept.has_value());
+    EXPECT_EQ(bytes_of(kept->bytes), first);
+    const ByteView part = kept->bytes.subspan(at, request->bytes);
+    const Outcome outcome = transfer_.handle_chunk({1, at, first.size(), part, 0}, why_);
+    at += part.size();
+    EXPECT_EQ(outcome, at < first.size() ? Outcome::kMore : Outcome::kHeld) << why_.text();
+  }
+  EXPECT_TRUE(transfer_.holds(kRun, 1));
+  EXPECT_GT(versions_.version(), 3U);
+  // From there one delta leads to the newest.
+  request = transfer_.poll_request();
+  ASSERT_TRUE(request.has_value());
+  EXPECT_EQ(request->model_version, versions_.version());
+  EXPECT_EQ(request->held_version, 1U);
+  answer(*request, 4096);
+  fetch();
+  EXPECT_EQ(bytes_of(transfer_.held()), versions_.full());
+}
+
+TEST_F(Transfer, WithoutTheVersionThatItBeganWithItBeginsWithTheNewest) {
+  want();
+  ASSERT_EQ(answer(*transfer_.poll_request(), 100), Outcome::kMore);
+  EXPECT_FALSE(transfer_.give_up_anchor()) << "it is the newest";
+  versions_.next();
+  want();
+  versions_.next();
+  want();
+  ASSERT_TRUE(transfer_.give_up_anchor());
+  const auto request = transfer_.poll_request();
+  ASSERT_TRUE(request.has_value());
+  EXPECT_EQ(request->model_version, 3U);
+  EXPECT_EQ(request->offset, 0U);
+  answer(*request, 4096);
+  EXPECT_EQ(fetch(), Outcome::kHeld);
+  EXPECT_EQ(bytes_of(transfer_.held()), versions_.full());
+}
+
+TEST_F(Transfer, NothingReceivedIsNoAnchorAndNeitherIsAnotherRun) {
+  want();
+  ASSERT_TRUE(transfer_.poll_request().has_value());
+  versions_.next();
+  want();
+  auto request = transfer_.poll_request();
+  ASSERT_TRUE(request.has_value());
+  EXPECT_EQ(request->model_version, 2U);
+  ASSERT_EQ(answer(*request, 100), Outcome::kMore);
+  transfer_.want(kRun + 1, 3, versions_.full().size());
+  request = transfer_.poll_request();
+  ASSERT_TRUE(request.has_value());
+  EXPECT_EQ(request->model_version, 3U);
+  EXPECT_EQ(request->offset, 0U);
+}
+
+TEST(OlderModels, TheLeastRecentlyAskedForGoesFirst) {
+  Versions sizes;
+  const size_t bytes = sizes.full().size();
+  SmallTask task;
+  std::vector<float> parameters(task.layout.parameter_count);
+  coordinator::ModelMessages messages(kRun, task.spec, 2 * bytes + bytes / 2, true);
+  const auto give = [&](uint64_t version) {
+    messages.set_model({version, parameters});
+    EXPECT_EQ(messages.message_for(0, {}).base_version, 0U);
+  };
+  give(1);
+  give(2);
+  give(3);
+  EXPECT_TRUE(messages.older(1, 0).has_value());
+  give(4);  // no room for three beside it: 2 was asked for before 1
+  EXPECT_TRUE(messages.older(1, 0).has_value());
+  EXPECT_FALSE(messages.older(2, 0).has_value());
+  EXPECT_TRUE(messages.older(3, 0).has_value());
+  EXPECT_LE(messages.cached_bytes(), 2 * bytes + bytes / 2);
+  // What nobody asked for is not kept, and the newest is not an older one.
+  messages.set_model({5, parameters});
+  messages.set_model({6, parameters});
+  EXPECT_FALSE(messages.older(5, 0).has_value());
+  EXPECT_FALSE(messages.older(6, 0).has_value());
+}
+
+TEST(OlderModels, AreNotKeptWhereNothingLeadsOnFromThem) {
+  SmallTask task;
+  std::vector<float> parameters(task.layout.parameter_count);
+  coordinator::ModelMessages messages(kRun, task.spec, 1 << 20);
+  messages.set_model({1, parameters});
+  static_cast<void>(messages.message_for(0, {}));
+  messages.set_model({2, parameters});
+  EXPECT_FALSE(messages.older(1, 0).has_value());
+  EXPECT_EQ(messages.cached_bytes(), 0U);
 }
 
 // --- over restarts ---
