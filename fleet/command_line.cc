@@ -228,6 +228,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   CLI::App app("Runs a real fleet on this machine: one coordinator, N devices, an emulated link for each.",
                "runnel-fleet");
   app.require_subcommand(1);
+  app.footer("runnel-fleet simulate: a fleet of any size in virtual time, in one process; see simulate --help.");
   CLI::App* run = app.add_subcommand("run", "Train one model with a fleet");
   CommandLine run_line;
   Raw raw;

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fleet/command_line.h"
@@ -16,6 +17,7 @@
 #include "fleet/machine_line.h"
 #include "fleet/run_json.h"
 #include "fleet/run_reporter.h"
+#include "fleet/simulate/simulate_command.h"
 #include "fleet/stop_signals.h"
 #include "fleet/summary_table.h"
 #include "fleet/text_format.h"
@@ -73,6 +75,7 @@ void execute(const CommandLine& line, const std::string& command) {
 }
 
 int main_program(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "simulate") return simulate_command(argc, argv);
   const auto parsed = parse_command_line(argc, argv);
   if (const int* code = std::get_if<int>(&parsed)) return *code;
   try {

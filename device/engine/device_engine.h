@@ -298,6 +298,10 @@ struct DeviceEngine::Idle {
   uint64_t updates_acknowledged = 0, last_acknowledged = 0, bytes_resent = 0;
 
   Instant next_timeout() const { return timers.next_timeout(); }
+  // If all that is due is a sign of life: true, and its answer is awaited. Else an engine has to deal with it.
+  bool take_ping(Instant now, const DeviceOptions& options);
+  // The answer came. The next sign of life is due after another silence.
+  void handle_pong(Instant now);
 };
 
 }  // namespace runnel::device

@@ -66,4 +66,17 @@ DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Instant
   bytes_resent_ = idle.bytes_resent;
 }
 
+bool DeviceEngine::Idle::take_ping(Instant now, const DeviceOptions& options) {
+  TimerTable<Timer> others = timers;
+  others.stop(Timer::kPing);
+  if (link != Link::kUp || others.next_timeout() <= now || !timers.take_expired(Timer::kPing, now)) return false;
+  timers.set(Timer::kReply, now + options.reply_timeout);
+  return true;
+}
+
+void DeviceEngine::Idle::handle_pong(Instant now) {
+  timers.stop(Timer::kReply);
+  if (ping_after > Duration::zero()) timers.set(Timer::kPing, now + ping_after);
+}
+
 }  // namespace runnel::device

@@ -5,9 +5,28 @@
 namespace runnel::fleet {
 
 Error SimulatedStorage::read(uint64_t offset, MutableByteView into) {
-  if (!range_within(offset, into.size(), current_.size())) return Error::kInvalidArgument;
-  std::copy_n(current_.begin() + static_cast<int64_t>(offset), into.size(), into.begin());
+  if (!range_within(offset, into.size(), size_bytes_)) return Error::kInvalidArgument;
+  for (uint64_t at = 0; at < into.size();) {
+    const uint64_t inside = (offset + at) % kPageBytes;
+    const uint64_t bytes = std::min<uint64_t>(kPageBytes - inside, into.size() - at);
+    const auto page = pages_.find((offset + at) / kPageBytes);
+    if (page == pages_.end()) {
+      std::fill_n(into.data() + at, bytes, uint8_t{0});
+    } else {
+      std::copy_n(page->second.data() + inside, bytes, into.data() + at);
+    }
+    at += bytes;
+  }
   return Error::kOk;
+}
+
+void SimulatedStorage::put(uint64_t offset, ByteView bytes) {
+  for (uint64_t at = 0; at < bytes.size();) {
+    const uint64_t inside = (offset + at) % kPageBytes;
+    const uint64_t count = std::min<uint64_t>(kPageBytes - inside, bytes.size() - at);
+    std::copy_n(bytes.data() + at, count, pages_[(offset + at) / kPageBytes].data() + inside);
+    at += count;
+  }
 }
 
 bool SimulatedStorage::dies() {
@@ -17,30 +36,27 @@ bool SimulatedStorage::dies() {
 }
 
 Error SimulatedStorage::write(uint64_t offset, ByteView bytes) {
-  if (!range_within(offset, bytes.size(), current_.size())) return Error::kInvalidArgument;
+  if (!range_within(offset, bytes.size(), size_bytes_)) return Error::kInvalidArgument;
   if (full_) return Error::kStorageFull;
-  // The write at which the power fails may still be torn.
   const bool was_dead = dead_;
-  if (dies()) {
-    if (!was_dead) unsynced_.push_back({offset, {bytes.begin(), bytes.end()}});
-    return Error::kIo;
+  const bool dead = dies();
+  if (!was_dead) {  // the write at which the power fails may still be torn
+    Write write{offset, std::vector<uint8_t>(bytes.size()), {bytes.begin(), bytes.end()}};
+    static_cast<void>(read(offset, write.before));
+    put(offset, bytes);
+    unsynced_.push_back(std::move(write));
   }
-  std::copy(bytes.begin(), bytes.end(), current_.begin() + static_cast<int64_t>(offset));
-  unsynced_.push_back({offset, {bytes.begin(), bytes.end()}});
-  return Error::kOk;
+  return dead ? Error::kIo : Error::kOk;
 }
 
 Error SimulatedStorage::sync() {
   if (dies()) return Error::kIo;
-  for (const Write& write : unsynced_) {
-    const auto first = current_.begin() + static_cast<int64_t>(write.offset);
-    std::copy_n(first, write.bytes.size(), durable_.begin() + static_cast<int64_t>(write.offset));
-  }
   unsynced_.clear();
   return Error::kOk;
 }
 
 void SimulatedStorage::cut_power(Rng& rng) {
+  for (auto write = unsynced_.rbegin(); write != unsynced_.rend(); ++write) put(write->offset, write->before);
   for (size_t i = unsynced_.size(); i > 1; --i) std::swap(unsynced_[i - 1], unsynced_[rng.below(i)]);
   for (const Write& write : unsynced_) {
     size_t kept = write.bytes.size();
@@ -54,10 +70,9 @@ void SimulatedStorage::cut_power(Rng& rng) {
       default:
         break;
     }
-    std::copy_n(write.bytes.begin(), kept, durable_.begin() + static_cast<int64_t>(write.offset));
+    put(write.offset, ByteView(write.bytes).first(kept));
   }
   unsynced_.clear();
-  current_ = durable_;
   dead_ = false;
   operations_left_.reset();
 }

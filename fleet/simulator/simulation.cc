@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint64_t kSpeedPart = 1;
 constexpr uint64_t kTracePart = 2;
+constexpr uint64_t kOnlinePart = 3;
 
 }  // namespace
 
@@ -24,14 +25,20 @@ World::World(const SimulationOptions& options) : options_(options), rng_(options
   const coordinator::ModelRecord initial = first_model(options, layout_);
   held_models_.note(initial);
   RUNNEL_ASSERT(store_.create_run({kSimulatedRun, "", ""}, initial).ok());
-  const size_t model_flash_bytes = options.keep_models ? flash_bytes_of(options, layout_) : 0;
-  for (size_t i = 0; i < options.examples.size(); ++i) {
-    devices_.push_back(std::make_unique<SimulatedDevice>(simulated_device_name(i), options.flash_bytes,
-                                                         model_flash_bytes, *options.examples[i]));
+  model_flash_bytes_ = options.keep_models ? flash_bytes_of(options, layout_) : 0;
+  if (options.put_idle_away) {
+    formatted_flash_.emplace(options.flash_bytes);
+    RUNNEL_ASSERT(journal::Journal::open(*formatted_flash_, {}).ok());
+  }
+  if (options.training_threads > 1) training_pool_ = std::make_unique<TrainingPool>(options.training_threads - 1);
+  const uint32_t devices = options.examples.empty() ? options.devices : static_cast<uint32_t>(options.examples.size());
+  for (uint32_t i = 0; i < devices; ++i) {
+    devices_.push_back(std::make_unique<SimulatedDevice>(i, simulated_device_name(i)));
     SimulatedDevice& device = *devices_.back();
     // Streams of their own: what is drawn here changes nothing else.
     Rng speed(derive_key(options.seed, kSpeedPart, i));
-    device.slowness = std::pow(options.speed_spread, 2.0 * speed.uniform() - 1.0);
+    device.slowness = static_cast<float>(std::pow(options.speed_spread, 2.0 * speed.uniform() - 1.0));
+    device.availability = Rng(derive_key(options.seed, kOnlinePart, i));
     if (options.links.empty()) continue;
     const RateTrace& trace = *options.links.at(i);
     Rng start(derive_key(options.seed, kTracePart, i));
@@ -43,7 +50,15 @@ World::World(const SimulationOptions& options) : options_(options), rng_(options
 
 SimulationReport World::run() {
   boot_coordinator();
-  for (auto& device : devices_) boot_device(*device);
+  for (auto& pointer : devices_) {
+    SimulatedDevice& device = *pointer;
+    if (options_.online_share < 1.0) follow_availability(device, device.availability.uniform() < options_.online_share);
+    if (options_.start_within == Duration::zero()) {
+      boot_device(device);
+    } else {
+      after(between(Duration::zero(), options_.start_within), [this, &device] { boot_device(device); });
+    }
+  }
   for (auto& device : devices_) {
     if (device->link) follow_outages(*device);
   }

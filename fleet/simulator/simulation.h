@@ -10,6 +10,7 @@
 // may run side by side. Memory: what the engines hold, a small flash for each device, and the frames under way.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ namespace runnel::fleet {
 
 // The run's number, and the names of its devices, in every simulation.
 inline constexpr uint64_t kSimulatedRun = 0x52554E;
+inline constexpr uint64_t kSimulatedEpochS = 1'700'000'000;  // unix time when a simulation begins
 std::string simulated_device_name(size_t index);
 
 struct SimulationOptions {
@@ -32,6 +34,9 @@ struct SimulationOptions {
   coordinator::FleetPlan plan;
   plan::ModelSpec model;
   std::vector<const data::ExampleSource*> examples;  // one for each device; they must outlive the simulation
+  // Instead, for many devices: what a device trains on, asked for when it begins and let go when it is done.
+  uint32_t devices = 0;
+  std::function<std::shared_ptr<const data::ExampleSource>(uint32_t device)> examples_of;
   FaultModel faults;
   Duration faults_for = seconds(600);           // virtual time; after it the world is healed
   Duration give_up_after = seconds(24 * 3600);  // virtual time in which a healed fleet must have finished
@@ -53,6 +58,17 @@ struct SimulationOptions {
   // A device is faster or slower by a factor drawn once, at most speed_spread either way.
   double training_seconds_per_step = 0.0;
   double speed_spread = 2.0;
+
+  // Devices are online this share of their time, for online_mean at a stretch on average (exponential); away, they do
+  // not try to connect.
+  double online_share = 1.0;
+  Duration online_mean = seconds(1800);
+  Duration start_within = Duration::zero();  // devices start at times drawn from this
+
+  // A device with nothing to do takes some hundred bytes; without it every device is there as a process. Without faults
+  // the report is the same.
+  bool put_idle_away = false;
+  uint32_t training_threads = 1;  // more train devices side by side; the report is the same
 
   RoundObserver on_round;       // may be empty
   bool bytes_by_device = true;  // each round's report says what each device had sent and received by then

@@ -1,8 +1,8 @@
 // A simulation under way: devices, links, the coordinator with its store, and what is going to happen to them.
 //
-// One class in four files, by what they simulate: world_devices.cc, world_links.cc, world_coordinator.cc and
-// world_faults.cc; simulation.cc builds and runs it. Everything random comes from streams that derive from the seed.
-// Threads: one at a time.
+// One class in five files, by what they simulate: world_devices.cc, world_idle.cc,
+// world_links.cc, world_coordinator.cc and world_faults.cc; simulation.cc builds and runs it. Everything random comes
+// from streams that derive from the seed. Threads: one at a time.
 #pragma once
 
 #include <map>
@@ -16,6 +16,7 @@
 #include "fleet/simulator/memory_store.h"
 #include "fleet/simulator/simulated_device.h"
 #include "fleet/simulator/simulation.h"
+#include "fleet/simulator/training_pool.h"
 #include "fleet/simulator/witness.h"
 
 namespace runnel::fleet {
@@ -38,16 +39,25 @@ class World {
 
   // Devices.
   void boot_device(SimulatedDevice& device);
+  DeviceProcess* process_of(SimulatedDevice& device);
+  void put_away(SimulatedDevice& device);
+  bool wake_engine(SimulatedDevice& device, const PutAway* away);
+  void wake_timer(SimulatedDevice& device);
   void crash_device(SimulatedDevice& device);
   bool crashes_now(SimulatedDevice& device);
   void drain_device(SimulatedDevice& device);
   void wake_at(SimulatedDevice& device, Instant when);
   void carry_out(SimulatedDevice& device, const device::Action& action);
   void train(SimulatedDevice& device, const device::StartTraining& request);
+  void stop_training(SimulatedDevice& device);
+  std::shared_ptr<const data::ExampleSource> examples_of(const SimulatedDevice& device) const;
+  uint64_t wall_clock(const SimulatedDevice& device) const;
   void finish_training(SimulatedDevice& device, uint64_t training);
   void hand_to_device(SimulatedDevice& device, ByteView frame);
   void permit(SimulatedDevice& device, device::Permissions permissions);
   void follow_availability(SimulatedDevice& device, bool online);
+  bool answers_pong(SimulatedDevice& device, ByteView frame);
+  SharedMessage share_model(SimulatedDevice& device, uint64_t version);
 
   // Links.
   void connect(SimulatedDevice& device);
@@ -69,7 +79,7 @@ class World {
   bool coordinator_crashes_now();
   void drain_coordinator();
   void begin_store();
-  void finish_store(uint64_t boot);
+  void finish_store(uint32_t boot);
   Failure carry_out(coordinator::StoreRequest& request);
   void note_rounds();
   void check_bounds();
@@ -91,12 +101,16 @@ class World {
   bool healed_ = false;
 
   std::vector<std::unique_ptr<SimulatedDevice>> devices_;
+  size_t model_flash_bytes_ = 0;
+  std::optional<SimulatedStorage> formatted_flash_;  // an empty journal, for devices that are put away
+  std::map<uint64_t, std::weak_ptr<const std::vector<uint8_t>>> shared_models_;  // by version
+  std::unique_ptr<TrainingPool> training_pool_;                                  // null: on this thread
   std::map<SessionId, SimulatedDevice*> sessions_;
   MemoryStore store_;
   HeldModels held_models_;
   std::unique_ptr<coordinator::CoordinatorEngine> engine_;
   coordinator::CoordinatorOptions coordinator_options_;
-  uint64_t coordinator_boot_ = 0;
+  uint32_t coordinator_boot_ = 0;
   coordinator::StoreRequest* storing_ = nullptr;  // on its way to the disk
   Instant coordinator_wakes_at_ = kNever;         // earliest planned timeout
   uint64_t newest_version_ = 1;

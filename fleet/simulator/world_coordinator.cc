@@ -67,7 +67,7 @@ void World::begin_store() {
   after(between(milliseconds(1), milliseconds(20)), [this, boot = coordinator_boot_] { finish_store(boot); });
 }
 
-void World::finish_store(uint64_t boot) {
+void World::finish_store(uint32_t boot) {
   if (engine_ == nullptr || coordinator_boot_ != boot || coordinator_crashes_now()) return;
   const Failure outcome = carry_out(*storing_);
   storing_ = nullptr;

@@ -52,10 +52,14 @@ void World::plan_device_faults(SimulatedDevice& device) {
   });
   plan_fault(faults.device_crashes_per_minute, [this, &device] {
     if (rng_.below(2) == 0) return crash_device(device);
-    if (device.process != nullptr) device.fail_within_writes(rng_);
+    if (process_of(device) != nullptr) device.fail_within_writes(rng_);
   });
-  plan_fault(faults.disk_full_per_minute,
-             [this, &device] { fill_disk([&device](bool full) { device.set_full(full); }); });
+  plan_fault(faults.disk_full_per_minute, [this, &device] {
+    fill_disk([this, &device](bool full) {
+      if (full) process_of(device);
+      device.set_full(full);
+    });
+  });
   plan_fault(faults.clock_jumps_per_minute, [this, &device] {
     ++report_.clock_jumps;
     device.wall_offset += between(-options_.faults.clock_jump_max, options_.faults.clock_jump_max);

@@ -28,7 +28,7 @@ bool World::needs_session(const SimulatedDevice& device) const {
 
 void World::set_up(SimulatedDevice& device) {
   device.connected = true;
-  device.up_free = device.down_free = now_;
+  device.free_at = {now_, now_};
   if (needs_session(device)) {
     device.session = rng_.next_u64();
     device.session_boot = device.boot;
@@ -36,7 +36,7 @@ void World::set_up(SimulatedDevice& device) {
     sessions_[device.session] = &device;
     engine_->handle_session_opened(now_, device.session, device.name);
   }
-  device.process->engine->handle_session_up(now_);
+  process_of(device)->engine->handle_session_up(now_);
   drain_device(device);
 }
 
@@ -65,7 +65,7 @@ void World::shake_hands(SimulatedDevice& device, uint64_t connection, std::span<
 
 void World::give_up_connecting(SimulatedDevice& device) {
   disconnect(device);
-  device.process->engine->handle_link_down(now_, "no connection");
+  process_of(device)->engine->handle_link_down(now_, "no connection");
   drain_device(device);
 }
 
@@ -76,11 +76,11 @@ void World::disconnect(SimulatedDevice& device) {
 }
 
 void World::break_connection(SimulatedDevice& device, const char* why) {
-  if (device.connecting && device.process != nullptr) return give_up_connecting(device);
+  if (device.connecting && device.powered()) return give_up_connecting(device);
   if (!device.connected) return;
   ++report_.cuts;
   disconnect(device);
-  if (device.process == nullptr) return;
+  if (process_of(device) == nullptr) return;
   device.process->engine->handle_link_down(now_, why);
   drain_device(device);
 }
@@ -97,7 +97,7 @@ Instant World::arrival(SimulatedDevice& device, Way way, size_t bytes) {
   device.constant_bytes[static_cast<size_t>(way)] += on_wire;
   const auto airtime =
       Duration(static_cast<int64_t>(1e6 * static_cast<double>(bytes) / options_.faults.bytes_per_second));
-  Instant& link_free = way == Way::kUp ? device.up_free : device.down_free;
+  Instant& link_free = device.free_at[static_cast<size_t>(way)];
   link_free = std::max(link_free, now_) + airtime;
   const FaultModel& faults = options_.faults;
   if (faults.latency_max == faults.latency_min) return link_free + faults.latency_min;

@@ -87,7 +87,7 @@ const std::map<std::string, std::vector<std::string>> kLadder = {
     {"coordinator", {"coordinator/", "runtime/"}},
     {"fleet",
      {"fleet/", "device/engine", "device/training_task.h", "coordinator/engine", "coordinator/store/store.h",
-      "coordinator/config", "runtime/"}},
+      "coordinator/config", "coordinator/commands/plan_overrides.h", "runtime/"}},
 };
 
 std::string room_of(const std::string& path) {
