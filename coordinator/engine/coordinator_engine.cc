@@ -25,11 +25,17 @@ const char* device_activity_name(DeviceActivity activity) {
   return "unknown";
 }
 
+// Where deltas lead on from them, or where they may be trained on.
+static bool keeps_older_models(const FleetPlan& plan) {
+  return plan.downlink.quantized() || plan.policy.policy == plan::RoundPolicy::kBuffered;
+}
+
 CoordinatorEngine::CoordinatorEngine(const CoordinatorOptions& options, RoundEngine rounds)
     : options_(options),
       rounds_(std::move(rounds)),
       uploads_(options.uploads()),
-      messages_(options.round.run, options.model, options.delta_cache_bytes_max) {
+      messages_(options.round.run, options.model, options.delta_cache_bytes_max,
+                keeps_older_models(options.round.plan)) {
   messages_.set_model(rounds_.model());
   restore_uploads();
 }
@@ -199,17 +205,18 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
 }
 
 void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::ModelRequest& request) {
-  if (request.run != options_.round.run || request.model_version != messages_.model_version()) {
-    if (rounds_.plan_for(session.device, now).has_value()) {
-      session.plan_due = true;  // it asked before it knew of the round that is open now
-      make_ready(id, session);
-      return;
-    }
+  const auto found =
+      request.run == options_.round.run ? model_message(request.model_version, request.held_version) : std::nullopt;
+  if (!found.has_value()) {
+    // It began with a version that is gone, or asked before it knew of the round that is open now.
+    session.model = {};
+    session.plan_due = true;
     refuse(id, session, wire::Reason::kUnknownModel,
            "model version " + std::to_string(request.model_version) + " is not kept", 0, 1);
     return;
   }
-  const ModelMessages::Message message = messages_.message_for(request.held_version, rounds_.model_deltas());
+  session.held_version = request.held_version;
+  const ModelMessages::Message& message = *found;
   const uint64_t total = message.bytes.size();
   // Who holds nothing knows the size from the plan. A delta's size shows with its first chunk.
   if (request.bytes == 0 || (request.held_version == 0 && !range_within(request.offset, request.bytes, total))) {
@@ -223,12 +230,14 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   const uint64_t offset = request.offset < total ? request.offset : 0;
   const uint64_t end = offset + std::min<uint64_t>(request.bytes, total - offset);
   ModelRange& range = session.model;
-  if (range.next < range.end && range.end == offset && range.base_version == message.base_version) {
+  if (range.next < range.end && range.end == offset && range.base_version == message.base_version &&
+      range.version == request.model_version) {
     range.end = end;  // the next stretch of the one that is on its way
   } else {
     range.next = offset;
     range.end = end;
   }
+  range.version = request.model_version;
   range.held_version = request.held_version;
   range.base_version = message.base_version;
   make_ready(id, session);
@@ -273,6 +282,10 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
     messages_.set_model(rounds_.model());
     for (auto& [id, session] : sessions_) {
       if (session.model.next >= session.model.end) continue;
+      // A full model takes long, and leads on; of a delta nothing is left once another is wanted.
+      const bool goes_on =
+          session.model.base_version == 0 || options_.round.plan.policy.policy == plan::RoundPolicy::kBuffered;
+      if (goes_on && model_message(session.model.version, session.model.held_version).has_value()) continue;
       session.model = {};
       refuse(id, session, wire::Reason::kUnknownModel, "round " + std::to_string(closed->result.round) + " is closed",
              0, 1);
@@ -311,13 +324,22 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
 
 // --- frames out ---
 
+// What brings that version to a device that holds `held_version`; nullopt if it is not kept.
+std::optional<ModelMessages::Message> CoordinatorEngine::model_message(uint64_t version, uint64_t held_version) {
+  if (version == messages_.model_version()) return messages_.message_for(held_version, rounds_.model_deltas());
+  if (held_version != 0) {
+    if (const auto delta = messages_.older(version, held_version); delta.has_value()) return delta;
+  }
+  return messages_.older(version, 0);
+}
+
 // Lines up the delta that brings the device to the newest version, if it is small; the version that it holds, or 0.
 uint64_t CoordinatorEngine::push_delta(Session& session) {
   const uint64_t newest = messages_.model_version();
   if (session.held_version == 0 || session.held_version == newest || session.pushed_version == newest) return 0;
   const ModelMessages::Message message = messages_.message_for(session.held_version, rounds_.model_deltas());
   if (message.base_version != session.held_version || message.bytes.size() > options_.push_bytes_max) return 0;
-  session.model = {session.held_version, message.base_version, 0, message.bytes.size()};
+  session.model = {newest, session.held_version, message.base_version, 0, message.bytes.size()};
   session.pushed_version = newest;
   return session.held_version;
 }
@@ -358,13 +380,19 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
     const auto plan = session.unavailable ? std::nullopt : rounds_.plan_for(session.device, now);
     if (plan.has_value()) {
       set_activity(session, DeviceActivity::kTraining);
-      return wire::RoundPlan{*plan, messages_.full().bytes.size(), push_delta(session)};
+      return wire::RoundPlan{*plan, messages_.full().bytes.size(),
+                             plan->model_version == messages_.model_version() ? push_delta(session) : 0};
     }
   }
   if (session.model.next < session.model.end) {
-    const ModelMessages::Message message = messages_.message_for(session.model.held_version, rounds_.model_deltas());
+    const auto found = model_message(session.model.version, session.model.held_version);
+    if (!found.has_value() || found->base_version != session.model.base_version) {
+      session.model = {};  // others asked for more than there is room to keep
+      return wire::Refusal{wire::Reason::kUnknownModel, "that model version is not kept any more", 0, 1};
+    }
+    const ModelMessages::Message& message = *found;
     const uint64_t bytes = std::min<uint64_t>(options_.model_chunk_bytes, session.model.end - session.model.next);
-    const wire::ModelChunk chunk{messages_.model_version(), session.model.next, message.bytes.size(),
+    const wire::ModelChunk chunk{session.model.version, session.model.next, message.bytes.size(),
                                  message.bytes.subspan(session.model.next, bytes), message.base_version};
     session.model.next += bytes;
     return chunk;

@@ -114,6 +114,7 @@ class CoordinatorEngine {
  private:
   // A range that a session has asked for, of the message that brings the model to a device which holds `held_version`.
   struct ModelRange {
+    uint64_t version = 0;
     uint64_t held_version = 0;
     uint64_t base_version = 0;  // of that message
     uint64_t next = 0;
@@ -153,6 +154,7 @@ class CoordinatorEngine {
   void on(Instant now, SessionId id, Session& session, const Unexpected& message);
 
   uint64_t push_delta(Session& session);
+  std::optional<ModelMessages::Message> model_message(uint64_t version, uint64_t held_version);
   void restore_uploads();
   void finish_upload(Instant now, const std::string& device);
   void finish_parked(Instant now);
