@@ -204,12 +204,13 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   rounds_.handle_device(now, claimed, !hello.unavailable);
 }
 
-void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::ModelRequest& request) {
+void CoordinatorEngine::on(Instant, SessionId id, Session& session, const wire::ModelRequest& request) {
   const auto found =
       request.run == options_.round.run ? model_message(request.model_version, request.held_version) : std::nullopt;
   if (!found.has_value()) {
     // It began with a version that is gone, or asked before it knew of the round that is open now.
     session.model = {};
+    rounds_.handle_settled(now, session.device, 0);  // it cannot go on with that version
     session.plan_due = true;
     refuse(id, session, wire::Reason::kUnknownModel,
            "model version " + std::to_string(request.model_version) + " is not kept", 0, 1);
@@ -388,6 +389,8 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
     const auto found = model_message(session.model.version, session.model.held_version);
     if (!found.has_value() || found->base_version != session.model.base_version) {
       session.model = {};  // others asked for more than there is room to keep
+      rounds_.handle_settled(now, session.device, 0);
+      session.plan_due = true;
       return wire::Refusal{wire::Reason::kUnknownModel, "that model version is not kept any more", 0, 1};
     }
     const ModelMessages::Message& message = *found;
