@@ -91,6 +91,11 @@ std::optional<std::string> Assignments::poll(uint64_t version, Instant until) {
   return device;
 }
 
+uint64_t Assignments::version(const std::string& device) const {
+  const auto found = work_.find(device);
+  return found == work_.end() || !found->second.assigned ? 0 : found->second.version;
+}
+
 std::optional<Instant> Assignments::until(const std::string& device) const {
   const auto found = work_.find(device);
   if (found == work_.end() || !found->second.assigned) return std::nullopt;

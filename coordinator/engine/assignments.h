@@ -44,6 +44,7 @@ class Assignments {
 
   // When the device's plan ends; nullopt if it is not assigned.
   std::optional<Instant> until(const std::string& device) const;
+  uint64_t version(const std::string& device) const;  // that it works on; 0 if it is not assigned
   size_t assigned_count() const { return assigned_.size(); }
   size_t idle_count() const { return idle_.size(); }
 

@@ -71,7 +71,8 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
   for (const LedgerEntry& entry : ledger) {
     if (entry.sequence > last_sequence(entry.device) && entry.merged_into <= rounds_closed_)
       rate_.handle_accepted(entry.device, entry.sample_count);
-    note_accepted(entry.device, entry.sequence, entry.round);
+    note_accepted(entry.device, entry.sequence);
+    note_round(counts_[entry.device], entry.round);
   }
 }
 
@@ -116,9 +117,12 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
       return fail(Error::kCorrupt, "the stored update of %s in round %u: %s", stored.device.c_str(), stored.merged_into,
                   bad->detail.c_str());
     }
+    engine.assignments_.handle_settled(now, stored.device, stored.round);
   }
   engine.opened_at_ = now;
-  // A round that was opened as a buffered one has no cohort: it gets one as if its deadline had passed.
+  // A round that was opened as a buffered one has no cohort: it ends with what it has or, if that is nothing, gets a
+  // cohort as if its deadline had passed.
+  if (engine.selected_.empty()) engine.selected_ = engine.accepted_;
   const bool nobody = !engine.buffered() && engine.selected_.empty();
   engine.deadline_ = nobody ? now : engine.deadline_after(now);
   engine.timers_.set(Timer::kDeadline, engine.deadline_);
@@ -201,8 +205,9 @@ bool RoundEngine::is_waiting(const std::string& device, uint64_t sequence) const
   return found != counts_.end() && sequence != 0 && found->second.waiting == sequence;
 }
 
-void RoundEngine::note_accepted(const std::string& device, uint64_t sequence, uint32_t round) {
+void RoundEngine::note_accepted(const std::string& device, uint64_t sequence) {
   Counted& counted = counts_[device];
+  if (counted.waiting <= sequence) counted.waiting = 0;
   if (sequence <= counted.sequence) {
     const uint64_t back = counted.sequence - sequence;
     if (back != 0 && back <= 64) counted.before |= uint64_t{1} << (back - 1);
@@ -212,7 +217,9 @@ void RoundEngine::note_accepted(const std::string& device, uint64_t sequence, ui
   counted.before = step < 64 ? counted.before << step : 0;
   if (counted.sequence != 0 && step <= 64) counted.before |= uint64_t{1} << (step - 1);
   counted.sequence = sequence;
-  if (counted.waiting <= sequence) counted.waiting = 0;
+}
+
+void RoundEngine::note_round(Counted& counted, uint32_t round) {
   if (round > counted.round) {
     counted.round = round;
     counted.of_round = 0;
@@ -241,7 +248,7 @@ std::optional<plan::RoundPlan> RoundEngine::plan_for(const std::string& device, 
   Instant until = deadline_;
   if (buffered()) {
     const std::optional<Instant> assigned = assignments_.until(device);
-    if (!assigned.has_value()) return std::nullopt;
+    if (!assigned.has_value() || assignments_.version(device) != round_.base_version) return std::nullopt;
     until = *assigned;
   } else if (!selected_.contains(device) || accepted_.contains(device)) {
     return std::nullopt;
@@ -379,7 +386,9 @@ std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::stri
   if (auto bad = add(device, update, record); bad.has_value()) return bad;
   record.blob.assign(blob.begin(), blob.end());
   waiting_bytes_ += blob.size();
-  counts_[device].waiting = sequence;
+  Counted& counted = counts_[device];
+  counted.waiting = sequence;
+  note_round(counted, update.round);
   uploading_.erase(device);
   waiting_.push_back(std::move(record));
   consider(now);
@@ -388,6 +397,7 @@ std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::stri
 
 std::optional<Pace::Rest> RoundEngine::rest(const std::string& device, size_t connected, Instant now) const {
   if (phase_ != Phase::kOpen || plan_for(device, now).has_value()) return std::nullopt;
+  if (assignments_.until(device).has_value()) return std::nullopt;  // on an older plan
   return pace_.rest(device, round_.round, connected, now - opened_at_, std::max(Duration::zero(), deadline_ - now));
 }
 
@@ -605,7 +615,7 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
     plans_changed_ = true;
   } else if (auto* accepted = std::get_if<AcceptUpdates>(done.get())) {
     for (const UpdateRecord& update : accepted->updates) {
-      note_accepted(update.device, update.sequence, update.round);
+      note_accepted(update.device, update.sequence);
       waiting_bytes_ -= update.blob.size();
       newly_accepted_.push_back({update.device, update.sequence, update.round < update.merged_into});
       if (buffered()) assignments_.handle_settled(now, update.device, update.round);

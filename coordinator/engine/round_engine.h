@@ -150,7 +150,7 @@ class RoundEngine {
     uint64_t sequence = 0;  // newest durable
     uint64_t before = 0;    // bit i: sequence - 1 - i counts too
     uint64_t waiting = 0;   // newest in the sums that is not durable yet; 0 = none
-    uint32_t round = 0;     // that the newest was trained for
+    uint32_t round = 0;     // that the newest in the sums was trained for
     uint32_t of_round = 0;  // updates of that round
   };
   struct Merged {
@@ -166,7 +166,8 @@ class RoundEngine {
   std::optional<Rejection> add(const std::string& device, const wire::Update& update, UpdateRecord& record);
   bool buffered() const { return options_.plan.policy.policy == plan::RoundPolicy::kBuffered; }
   uint64_t versions_behind(uint32_t round) const;
-  void note_accepted(const std::string& device, uint64_t sequence, uint32_t round);
+  void note_accepted(const std::string& device, uint64_t sequence);
+  static void note_round(Counted& counted, uint32_t round);
   void open_round(Instant now);
   void assign(Instant now);
   bool may_open() const;
