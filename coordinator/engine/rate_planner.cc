@@ -11,6 +11,9 @@ namespace {
 
 // Weight of the newest round in the running forecast of the updates' spread.
 constexpr double kSmoothing = 0.3;
+// A fleet of one shows no spread, and granting a share of nothing would ask for updates without any error. Training is
+// never that free of noise.
+constexpr double kSpreadMin = 0.1;  // of the updates' energy
 constexpr uint32_t kLevelsFirst = 2;  // of AdaQuantFL's paper
 constexpr double kKMin = 1e-12, kKMax = 1e30;
 
@@ -30,7 +33,7 @@ void RatePlanner::handle_closed(const RoundResult& result) {
 void RatePlanner::add(const RoundResult& result) {
   losses_.push_back(result.mean_loss);
   const double spread = result.update_energy - result.mean_energy;
-  spread_.push_back(std::isfinite(spread) ? std::max(spread, 0.0) : 0.0);
+  spread_.push_back(std::isfinite(spread) ? std::max(spread, kSpreadMin * result.update_energy) : 0.0);
 }
 
 // One pass from the last round to the first: an error of round t counts prod_{j>t} a^(eta_j / eta_0), see

@@ -62,6 +62,18 @@ TEST(RatePlannerTest, QuantizationTakesItsShareOfTheNoise) {
   EXPECT_NEAR(quantization / noise, 0.1, 1e-5);
 }
 
+// One device agrees with itself. Its updates need not be exact for that.
+TEST(RatePlannerTest, AFleetOfOneIsGrantedATenthOfItsUpdatesAsNoise) {
+  RatePlanner alone(plan_of(plan::RateMode::kError), kCoordinates, {});
+  RatePlanner agreeing(plan_of(plan::RateMode::kError), kCoordinates, {});
+  for (uint32_t round = 1; round <= 5; ++round) {
+    alone.handle_closed(closed(round, 1.0, 5.0, 5.0));
+    agreeing.handle_closed(closed(round, 1.0, 5.0, 4.5));
+  }
+  EXPECT_FLOAT_EQ(planned(alone, 6).rate.k, planned(agreeing, 6).rate.k);
+  EXPECT_GT(planned(alone, 6).rate.k, 0.0F);
+}
+
 // A learning rate that falls makes later errors count more, relative to what they would: what contracts less is kept
 // longer.
 TEST(RatePlannerTest, TheLearningRatesScheduleEntersTheWeights) {
