@@ -204,7 +204,7 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   rounds_.handle_device(now, claimed, !hello.unavailable);
 }
 
-void CoordinatorEngine::on(Instant, SessionId id, Session& session, const wire::ModelRequest& request) {
+void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::ModelRequest& request) {
   const auto found =
       request.run == options_.round.run ? model_message(request.model_version, request.held_version) : std::nullopt;
   if (!found.has_value()) {
