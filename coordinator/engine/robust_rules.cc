@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "runtime/base/error.h"
@@ -11,17 +12,24 @@ namespace {
 
 // Coordinates that are sorted side by side: a row of the block is one update's values, two cache lines of them.
 constexpr size_t kBlock = 32;
-using Row = std::array<float, kBlock>;
+using Row = std::array<int32_t, kBlock>;
+
+// A whole number in the order of the numbers, and back: the sign bit decides, and below zero the rest counts downwards.
+// The vector units compare and choose whole numbers without asking about NaN.
+int32_t key_of(float value) {
+  const auto bits = std::bit_cast<int32_t>(value);
+  return bits ^ ((bits >> 31) & 0x7FFFFFFF);
+}
+float value_of(int32_t key) {
+  return std::bit_cast<float>(key ^ ((key >> 31) & 0x7FFFFFFF));
+}
 
 // The smaller values into `low`, the larger ones into `high`.
-void order(Row& low_row, Row& high_row) {
-  float* __restrict low = low_row.data();
-  float* __restrict high = high_row.data();
+void order(int32_t* __restrict low, int32_t* __restrict high) {
   for (size_t i = 0; i < kBlock; ++i) {
-    const float a = low[i];
-    const float b = high[i];
-    low[i] = b < a ? b : a;
-    high[i] = b < a ? a : b;
+    const int32_t smaller = std::min(low[i], high[i]);
+    high[i] = std::max(low[i], high[i]);
+    low[i] = smaller;
   }
 }
 
@@ -34,7 +42,7 @@ void sort_columns(std::vector<Row>& rows) {
       for (size_t j = k % p; j + k < count; j += 2 * k) {
         const size_t end = std::min(j + k, count - k);
         for (size_t i = j; i < end; ++i) {
-          if (i / (2 * p) == (i + k) / (2 * p)) order(rows[i], rows[i + k]);
+          if ((i ^ (i + k)) < 2 * p) order(rows[i].data(), rows[i + k].data());
         }
       }
     }
@@ -49,12 +57,16 @@ void for_sorted_blocks(Updates updates, Take take) {
   for (size_t begin = 0; begin < length; begin += kBlock) {
     const size_t count = std::min(kBlock, length - begin);
     for (size_t r = 0; r < rows.size(); ++r) {
-      rows[r].fill(0.0F);
-      std::copy_n(updates[r].begin() + static_cast<std::ptrdiff_t>(begin), count, rows[r].begin());
+      rows[r].fill(0);
+      for (size_t i = 0; i < count; ++i) rows[r][i] = key_of(updates[r][begin + i]);
     }
     sort_columns(rows);
     take(begin, count, rows);
   }
+}
+
+double real(int32_t key) {
+  return static_cast<double>(value_of(key));
 }
 
 // Zeros of both signs are equal, so which one a sort leaves in the middle is chance; a sum with +0 is always +0.
@@ -110,7 +122,7 @@ void coordinate_median(Updates updates, std::span<double> result) {
     const Row& low = rows[(rows.size() - 1) / 2];
     const Row& high = rows[rows.size() / 2];
     for (size_t i = 0; i < count; ++i) {
-      result[begin + i] = without_sign_of_zero((static_cast<double>(low[i]) + static_cast<double>(high[i])) / 2.0);
+      result[begin + i] = without_sign_of_zero((real(low[i]) + real(high[i])) / 2.0);
     }
   });
 }
@@ -126,7 +138,7 @@ void trimmed_mean(Updates updates, size_t left_out, std::span<double> result) {
   for_sorted_blocks(updates, [&](size_t begin, size_t count, const std::vector<Row>& rows) {
     std::array<double, kBlock> sums{};
     for (size_t r = left_out; r + left_out < rows.size(); ++r) {
-      for (size_t i = 0; i < kBlock; ++i) sums[i] += static_cast<double>(rows[r][i]);
+      for (size_t i = 0; i < kBlock; ++i) sums[i] += real(rows[r][i]);
     }
     for (size_t i = 0; i < count; ++i) result[begin + i] = without_sign_of_zero(sums[i] / kept);
   });
