@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
+#include <string>
 
 #include "device/request_command.h"
 #include "device/run_command.h"
@@ -41,9 +43,20 @@ void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {
   command.add_option("--ram-max", options.ram_bytes_max, "Most bytes for training, for example 4M (default: no limit)")
       ->transform(CLI::AsSizeValue(false));
   command
-      .add_option("--outbox", options.outbox_bytes,
-                  "Size of the outbox file, at least twice an update (default 16M, sparse)")
+      .add_option("--outbox,--outbox-max", options.outbox_bytes,
+                  "Size of the outbox file: twice what waits in it may take (default 16M, sparse)")
       ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--queue-full", options.queue_full,
+                  "fold: an update for which the outbox has no room pushes the oldest into the next one, or out; stop: "
+                  "nothing is trained before there is room (default fold)")
+      ->check(CLI::IsMember({"fold", "stop"}));
+  command
+      .add_option("--queue-age-max", options.queue_age_max_s,
+                  "An update that waited longer is dropped, for example 36h (default 7d)")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
+                                        CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->check(CLI::Range(60.0, 10.0 * 365 * 86400));
   command
       .add_option("--keep-model", options.keep_model,
                   "yes or no: keep the model over restarts, so that only what changed is fetched (default yes)")

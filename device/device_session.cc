@@ -35,6 +35,7 @@ Failure DeviceSession::run() {
     take_channel_events(now);
     channel_.handle_timeout(now);
     look_at_conditions(now);
+    tell_wall_clock(now);
     engine_.handle_timeout(now);
     const bool training = task_.active() && engine_.may_train();
     if (training) train_one_step(now);
@@ -55,6 +56,13 @@ Failure DeviceSession::run() {
     if (training || !unsent_.empty()) pause = std::min<Duration>(pause, training ? Duration::zero() : milliseconds(20));
     RUNNEL_TRY(link_.wait(pause));
   }
+}
+
+// Now and then, for it may have been set meanwhile.
+void DeviceSession::tell_wall_clock(Instant now) {
+  if (now < tell_clock_at_) return;
+  tell_clock_at_ = now + seconds(600);
+  engine_.handle_wall_clock(now, static_cast<uint64_t>(std::max<int64_t>(0, host::unix_seconds())));
 }
 
 // Asks now and then whether the device's condition allows training and being connected.

@@ -43,6 +43,7 @@ class DeviceSession {
 
  private:
   void look_at_conditions(Instant now);
+  void tell_wall_clock(Instant now);
   void report_gate(const char* name, const Gate& gate);
   void take_link_events(Instant now);
   void take_messages(Instant now);
@@ -64,6 +65,7 @@ class DeviceSession {
   Gate training_gate_;
   Gate link_gate_;
   Instant look_at_{};
+  Instant tell_clock_at_{};
   DeviceEngine engine_;
   TrainingTask task_;
   std::vector<uint8_t> received_;

@@ -185,6 +185,8 @@ Failure run_device(const RunOptions& options) {
   settings.session_path = options.insecure_plaintext ? "" : session_path;
   RUNNEL_ASSERT(settings.engine.name.assign(identity->name) && settings.engine.software.assign(kSoftware));
   settings.arena_bytes_max = options.ram_bytes_max;
+  settings.engine.queue_full = options.queue_full == "stop" ? QueueFull::kStop : QueueFull::kFold;
+  settings.engine.queue_age_max = seconds(static_cast<int64_t>(options.queue_age_max_s));
   Result<Watch> watch = watch_conditions(options);
   if (!watch) return watch.failure();
   settings.training_conditions = watch->training;

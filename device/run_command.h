@@ -25,7 +25,9 @@ struct RunOptions {
   uint64_t seed = 1;                    // of the partition and the generated data; the same on all devices
   uint64_t ram_bytes_max = 0;           // of the training arena; 0 = no limit
   uint64_t outbox_bytes = 16ULL << 20;  // size of the outbox file (sparse: it takes what it holds)
-  bool keep_model = true;               // over restarts, so that only what changed is fetched; takes the model twice
+  std::string queue_full = "fold";      // or "stop"; docs/durability.md
+  double queue_age_max_s = 7.0 * 86400;
+  bool keep_model = true;  // over restarts, so that only what changed is fetched; takes the model twice
   std::string events_path;
   std::string dump_folder;
   ConditionSpec training_conditions;
