@@ -12,6 +12,7 @@
 #include "fleet/machine_line.h"
 #include "fleet/simulate/seed_sweep.h"
 #include "fleet/simulate/simulate_report.h"
+#include "fleet/simulator/random_fleet.h"
 #include "fleet/text_format.h"
 #include "runtime/host/file_bytes.h"
 
@@ -76,6 +77,7 @@ void add_options(CLI::App& app, SimulateOptions& options, Texts& texts) {
   seeds.add_option("--seeds", texts.seeds, "A..B: with --small, these seeds");
   seeds.add_flag("--small", options.small,
                  "small fleets with random plans and faults, to check the simulator's promises");
+  seeds.add_flag("--transcript", options.transcript, "say line by line what happens with the first of the seeds");
   seeds.add_flag("--check-model", options.check_model, "make the model again at the end from all accepted updates");
   CLI::Option_group& run = *app.add_option_group("Run");
   run.add_option("--threads", options.threads, "threads that train; the result is the same")
@@ -101,7 +103,8 @@ void complete(SimulateOptions& options, const Texts& texts) {
         dots == std::string::npos ? options.first_seed : std::strtoull(texts.seeds.c_str() + dots + 2, &end, 10);
     if (*end != '\0' || options.first_seed == 0 || options.last_seed < options.first_seed)
       throw FleetError("--seeds takes a number from 1, or two as 1..10000, not '" + texts.seeds + "'");
-    if (!options.small) throw FleetError("--seeds goes with --small; one large simulation takes --seed");
+    if (!options.small && !options.transcript)
+      throw FleetError("--seeds goes with --small; one large simulation takes --seed");
   }
   coordinator::FleetPlan plan;
   plan.rounds = 100;
@@ -142,6 +145,16 @@ int sweep(const SimulateOptions& options) {
   return result.broken.empty() ? 0 : 3;
 }
 
+// What happens with one seed, line by line.
+int transcript(uint64_t seed) {
+  RandomFleet fleet(seed);
+  std::cout << "Seed " << seed << ": " << describe(fleet.options) << '\n';
+  fleet.options.on_line = [](const std::string& line) { std::cout << line << '\n'; };
+  const SimulationReport report = simulate(fleet.options);
+  for (const std::string& violation : report.violations) std::cout << violation << '\n';
+  return report.violations.empty() ? 0 : 3;
+}
+
 int one(const SimulateOptions& options, const RunContext& context) {
   const bool live = ::isatty(STDERR_FILENO) != 0;
   std::cout << "Simulating " << options.devices << " devices, seed " << options.plan.seed << std::endl;
@@ -180,6 +193,7 @@ int simulate_command(int argc, const char* const* argv) {
   try {
     app.parse(argc - 1, argv + 1);
     complete(options, texts);
+    if (options.transcript) return transcript(options.first_seed);
     if (options.small) return sweep(options);
     return one(options, {shell_command({argv, argv + argc}), machine_line()});
   } catch (const CLI::ParseError& error) {

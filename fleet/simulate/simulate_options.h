@@ -35,6 +35,7 @@ struct SimulateOptions {
   bool small = false;
   uint64_t first_seed = 1;
   uint64_t last_seed = 1;
+  bool transcript = false;  // of the first seed, to standard output
 
   std::string json_path;
   std::string report_path;

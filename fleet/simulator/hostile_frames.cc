@@ -47,7 +47,9 @@ void damage(Rng& rng, std::vector<uint8_t>& bytes) {
 
 }  // namespace
 
-std::vector<uint8_t> hostile_frame_up(Rng& rng, uint64_t run, const std::string& device) {
+std::vector<uint8_t> hostile_frame_up(Rng& rng, uint64_t run, const std::string& device, uint64_t settled) {
+  const uint64_t far = (uint64_t{3} << 40) + rng.below(1 << 20);
+  const uint64_t other = settled != 0 && rng.below(2) == 0 ? 1 + rng.below(settled) : far;
   const std::vector<uint8_t> junk = noise(rng, 1 + rng.below(256));
   const uint64_t maybe_run = rng.below(4) == 0 ? wild(rng) : run;
   wire::Hello hello;
@@ -56,16 +58,15 @@ std::vector<uint8_t> hostile_frame_up(Rng& rng, uint64_t run, const std::string&
       return junk;
     case 1: {  // an offer whose payload is as announced, and is no update
       const uint32_t checksum = crc32c(junk);
-      return built(wire::UpdateOffer{maybe_run, wild(rng), wild32(rng), junk.size(), checksum, junk, wild(rng)});
+      return built(wire::UpdateOffer{maybe_run, other, wild32(rng), junk.size(), checksum, junk, wild(rng)});
     }
     case 2: {
-      auto bytes = built(wire::UpdateOffer{run, 1 + rng.below(9), 1, 1 + rng.below(4096), 7, {}, 0});
+      auto bytes = built(wire::UpdateOffer{run, far, 1, 1 + rng.below(4096), 7, {}, 0});
       damage(rng, bytes);
       return bytes;
     }
     case 3:
-      return built(
-          wire::UpdateOffer{maybe_run, 1 + rng.below(9), wild32(rng), 1 + rng.below(1 << 16), wild32(rng), {}, 1});
+      return built(wire::UpdateOffer{maybe_run, other, wild32(rng), 1 + rng.below(1 << 16), wild32(rng), {}, 1});
     case 4:
       return built(wire::UpdateChunk{wild(rng), wild(rng) >> 1, junk});
     case 5:

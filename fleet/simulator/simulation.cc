@@ -1,6 +1,7 @@
 #include "fleet/simulator/simulation.h"
 
 #include <cmath>
+#include <cstdio>
 
 #include "fleet/simulator/world.h"
 
@@ -46,6 +47,13 @@ World::World(const SimulationOptions& options) : options_(options), rng_(options
         options.links_begin_anywhere ? start.below(static_cast<uint64_t>(trace.length().count())) : 0;
     device.link.emplace(trace, Duration(static_cast<int64_t>(begin)));
   }
+}
+
+void World::say(const std::string& who, const std::string& what) {
+  if (!options_.on_line) return;
+  char time[32];
+  std::snprintf(time, sizeof time, "%12.6f ", static_cast<double>(now_.time_since_epoch().count()) / 1e6);
+  options_.on_line(time + who + ": " + what);
 }
 
 SimulationReport World::run() {

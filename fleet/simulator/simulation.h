@@ -70,7 +70,9 @@ struct SimulationOptions {
   bool put_idle_away = false;
   uint32_t training_threads = 1;  // more train devices side by side; the report is the same
 
-  RoundObserver on_round;       // may be empty
+  RoundObserver on_round;                           // may be empty
+  std::function<void(const std::string&)> on_line;  // told what happens, line by line; may be empty
+
   bool bytes_by_device = true;  // each round's report says what each device had sent and received by then
   // Keeps every accepted update, and at the end makes the model of them again, without faults and in another order.
   bool check_model = true;

@@ -35,6 +35,8 @@ class World {
   static Duration between(Duration low, Duration high, Rng& rng) {
     return low + Duration(static_cast<int64_t>(rng.below(static_cast<uint64_t>((high - low).count()) + 1)));
   }
+  void say(const std::string& who, const std::string& what);
+  void say_frame(const SimulatedDevice& device, Way way, ByteView frame);
   bool chance(double share) { return share > 0.0 && !healed_ && rng_.uniform() < share; }
 
   // Devices.

@@ -30,6 +30,7 @@ void World::boot_coordinator() {
 void World::crash_coordinator() {
   if (engine_ == nullptr) return;
   ++report_.coordinator_crashes;
+  say("coordinator", "crash");
   // A transaction that was under way is on the disk or it is not; nobody was told either way.
   if (storing_ != nullptr && rng_.below(2) == 0) static_cast<void>(carry_out(*storing_).ok());
   storing_ = nullptr;
@@ -49,10 +50,14 @@ Failure World::carry_out(coordinator::StoreRequest& request) {
   RUNNEL_TRY(coordinator::carry_out(request, store_, to_ms(now_.time_since_epoch()) / 1000));
   if (const auto* open = std::get_if<coordinator::OpenRound>(&request)) {
     open_round_ = open->round;
+    say("coordinator", "round " + std::to_string(open->round.round) + " open");
   } else if (const auto* extension = std::get_if<coordinator::ExtendRound>(&request)) {
     open_round_.selected.insert(open_round_.selected.end(), extension->selected.begin(), extension->selected.end());
   } else if (const auto* accepted = std::get_if<coordinator::AcceptUpdates>(&request)) {
     witness_.accepted(accepted->updates);
+    for (const coordinator::UpdateRecord& update : accepted->updates)
+      say("coordinator", "update " + std::to_string(update.sequence) + " of " + update.device + " stored, round " +
+                             std::to_string(update.round) + " into " + std::to_string(update.merged_into));
   } else if (const auto* close = std::get_if<coordinator::CloseRound>(&request)) {
     held_models_.note(close->result.model);
     witness_.closed(open_round_, close->result);
@@ -98,7 +103,10 @@ void World::drain_coordinator() {
     break_connection(device, "closed by the coordinator");
     if (engine_ == nullptr) return;
   }
-  while (engine_->poll_event()) {
+  while (const auto event = engine_->poll_event()) {
+    if (const auto* warning = std::get_if<coordinator::Warning>(&*event)) say("coordinator", warning->text);
+    if (const auto* round = std::get_if<coordinator::RoundResult>(&*event))
+      say("coordinator", "round " + std::to_string(round->round) + " closed");
   }
   const uint64_t version = engine_->rounds().model().version;
   if (version < newest_version_)

@@ -19,6 +19,7 @@ void World::boot_device(SimulatedDevice& device) {
 void World::crash_device(SimulatedDevice& device) {
   if (process_of(device) == nullptr) return;
   ++report_.device_crashes;
+  say(device.name, "crash");
   stop_training(device);
   device.process.reset();
   disconnect(device);
@@ -43,8 +44,7 @@ void World::drain_device(SimulatedDevice& device) {
     if (crashes_now(device)) return;
     carry_out(device, *action);
   }
-  while (engine.poll_notice()) {
-  }
+  while (const auto notice = engine.poll_notice()) say(device.name, notice->text);
   wake_at(device, engine.next_timeout());
   if (options_.put_idle_away) put_away(device);
 }

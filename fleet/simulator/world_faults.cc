@@ -37,7 +37,11 @@ void World::send_hostile(SimulatedDevice& device) {
   if (!device.connected || engine_ == nullptr) return;
   ++report_.hostile_frames;
   if (rng_.below(2) == 0) {
-    deliver(device, Way::kUp, device.session, hostile_frame_up(rng_, kSimulatedRun, device.name));
+    const DeviceProcess* process = process_of(device);
+    if (process == nullptr) return;
+    const device::OutboxEntry* front = process->outbox->front();
+    const uint64_t settled = (front != nullptr ? front->sequence : process->outbox->next_sequence()) - 1;
+    deliver(device, Way::kUp, device.session, hostile_frame_up(rng_, kSimulatedRun, device.name, settled));
   } else {
     deliver(device, Way::kDown, device.session, hostile_frame_down(rng_, kSimulatedRun));
   }

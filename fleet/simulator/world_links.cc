@@ -79,6 +79,7 @@ void World::break_connection(SimulatedDevice& device, const char* why) {
   if (device.connecting && device.powered()) return give_up_connecting(device);
   if (!device.connected) return;
   ++report_.cuts;
+  say(device.name, why);
   disconnect(device);
   if (process_of(device) == nullptr) return;
   device.process->engine->handle_link_down(now_, why);
@@ -136,8 +137,38 @@ void World::send(SimulatedDevice& device, Way way, ByteView bytes) {
   });
 }
 
+void World::say_frame(const SimulatedDevice& device, Way way, ByteView frame) {
+  if (!options_.on_line) return;
+  const Result<wire::Message> message = wire::decode_frame(frame);
+  std::string what = message.ok() ? wire::message_name(*message) : "malformed frame";
+  const auto add = [&what](const char* name, uint64_t value) {
+    what += std::string(" ") + name + " " + std::to_string(value);
+  };
+  if (const auto* offer = message.ok() ? std::get_if<wire::UpdateOffer>(&*message) : nullptr) {
+    add("sequence", offer->sequence);
+    add("round", offer->round);
+    add("bytes", offer->total_bytes);
+  } else if (const auto* ack = message.ok() ? std::get_if<wire::UpdateAck>(&*message) : nullptr) {
+    add("sequence", ack->sequence);
+    what += ack->state == wire::UpdateState::kDurable ? " durable" : " receiving";
+    add("bytes", ack->received_bytes);
+  } else if (const auto* plan = message.ok() ? std::get_if<wire::RoundPlan>(&*message) : nullptr) {
+    add("round", plan->plan.round);
+    add("version", plan->plan.model_version);
+  } else if (const auto* refusal = message.ok() ? std::get_if<wire::Refusal>(&*message) : nullptr) {
+    add("sequence", refusal->sequence);
+    what += std::string(" ") + wire::reason_name(refusal->reason) + " \"" + std::string(refusal->detail) + "\"";
+    add("retry_after_ms", refusal->retry_after_ms);
+  } else if (const auto* chunk = message.ok() ? std::get_if<wire::UpdateChunk>(&*message) : nullptr) {
+    add("sequence", chunk->sequence);
+    add("offset", chunk->offset);
+  }
+  say(device.name, (way == Way::kUp ? "> " : "< ") + what);
+}
+
 void World::deliver(SimulatedDevice& device, Way way, uint64_t session, ByteView bytes) {
   if (engine_ == nullptr || !device.connected || device.session != session) return;
+  say_frame(device, way, bytes);
   if (way == Way::kDown) return hand_to_device(device, bytes);
   engine_->handle_frame(now_, session, bytes);
   drain_coordinator();
