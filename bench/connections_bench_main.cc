@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 
 #include "bench/load_generator.h"
@@ -140,10 +141,11 @@ void Bench::upload(LoadGenerator& load, MeasuredCoordinator& coordinator) {
 }
 
 int Bench::run() {
-  const fleet::WorkFolder work(options_.work, !options_.work.empty());
+  std::optional<fleet::WorkFolder> temporary;
+  if (options_.work.empty()) temporary.emplace("", false);
   MeasuredOptions measured;
   measured.program = fleet::find_programs(options_.bin).coordinator;
-  measured.folder = work.path();
+  measured.folder = temporary ? temporary->path().string() : options_.work;
   measured.devices = options_.devices;
   measured.min_devices = options_.upload ? options_.devices : options_.devices + 1;
   // At 8 bits a parameter; the sizes of other codecs differ.
@@ -197,7 +199,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1000, 10'000'000));
   app.add_option("--codec", options.codec, "of the updates")->capture_default_str();
   app.add_option("--bits", options.bits, "of a coordinate")->capture_default_str()->check(CLI::Range(1, 32));
-  app.add_option("--work", options.work, "folder for the fleet; stays (default: a temporary one)");
+  app.add_option("--work", options.work,
+                 "folder for the fleet and the devices' tickets, to be used again (default: a temporary one)");
   app.add_option("--bin", options.bin, "folder of the programs (default: this one's)");
   app.add_option("--timeout", options.timeout_s, "seconds that a step may take")->capture_default_str();
   CLI11_PARSE(app, argc, argv);

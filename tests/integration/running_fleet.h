@@ -55,7 +55,7 @@ class RunningFleet {
                                      "--state",
                                      device_state(i),
                                      "--coordinator",
-                                     endpoint_,
+                                     device_endpoint_.empty() ? endpoint_ : device_endpoint_,
                                      "--data",
                                      "generated",
                                      "--part",
@@ -65,6 +65,8 @@ class RunningFleet {
     command.insert(command.end(), more.begin(), more.end());
     devices_[i] = std::make_unique<Background>(command, device_log(i));
   }
+  // Where devices find the coordinator, if not where it listens.
+  void lead_devices_to(const std::string& endpoint) { device_endpoint_ = endpoint; }
   std::string device_log(size_t i) const { return folder_ / (name(i) + ".log"); }
 
   Background& coordinator() { return *coordinator_; }
@@ -78,6 +80,7 @@ class RunningFleet {
   TempFolder folder_;
   Outcome made_;
   std::string endpoint_;
+  std::string device_endpoint_;
   std::string coordinator_log_;
   int coordinator_starts_ = 0;
   std::unique_ptr<Background> coordinator_;
