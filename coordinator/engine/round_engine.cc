@@ -32,13 +32,6 @@ wire::Reason reason_of(Error error) {
   }
 }
 
-// The squared norm, summed in the order of the coordinates.
-double energy(std::span<const float> values) {
-  double sum = 0.0;
-  for (const float value : values) sum += double{value} * double{value};
-  return sum;
-}
-
 template <typename T>
 std::optional<T> take_first(std::vector<T>& items) {
   if (items.empty()) return std::nullopt;
@@ -53,8 +46,7 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
     : options_(options),
       rounds_closed_(snapshot.rounds_closed),
       model_(std::move(snapshot.model)),
-      sums_(options.layout.parameter_count),
-      robust_(options.plan.aggregation, options.layout.parameter_count, options.robust_bytes_max),
+      sums_(options.plan.aggregation, options.layout.parameter_count, options.robust_bytes_max),
       rate_(options.plan, options.layout.parameter_count, snapshot.history),
       pace_(options.plan, snapshot.history),
       scratch_(options.layout.parameter_count),
@@ -87,19 +79,15 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
                 snapshot.model.parameters.size());
   }
   RUNNEL_TRY(RobustAggregate::check(options.plan, options.layout.parameter_count, options.robust_bytes_max));
-  Result<OptimizerState> optimizer = decode_state(snapshot.optimizer_state, options.layout.parameter_count);
-  if (!optimizer) return optimizer.failure();
+  const std::vector<uint8_t> optimizer_state = std::move(snapshot.optimizer_state);
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
   RoundEngine engine(options, std::move(snapshot), ledger);
   engine.created_at_ = now;
-  if (!optimizer->first.empty() && optimizer->optimizer != options.plan.server.optimizer) {
-    engine.warnings_.push_back(
-        std::string("the server's optimizer was ") + server_optimizer_name(optimizer->optimizer) + " and is " +
-        server_optimizer_name(options.plan.server.optimizer) + " now: what it had learned about the steps is dropped");
-  } else {
-    engine.optimizer_ = std::move(*optimizer);
-  }
+  Result<OptimizerState> optimizer =
+      resume_state(options.plan.server, optimizer_state, options.layout.parameter_count, engine.warnings_);
+  if (!optimizer) return optimizer.failure();
+  engine.optimizer_ = std::move(*optimizer);
   if (engine.rounds_closed_ >= options.plan.rounds) engine.phase_ = Phase::kFinished;
   if (!round_open) return engine;
 
@@ -239,8 +227,8 @@ uint64_t RoundEngine::versions_behind(uint32_t round) const {
 }
 
 bool RoundEngine::takes_updates() const {
-  if (phase_ != Phase::kOpen || robust_.full()) return false;
-  return !buffered() || merged_.size() < options_.plan.policy.buffer;
+  if (phase_ != Phase::kOpen || sums_.full()) return false;
+  return !buffered() || sums_.count() < options_.plan.policy.buffer;
 }
 
 std::optional<plan::RoundPlan> RoundEngine::plan_for(const std::string& device, Instant now) const {
@@ -339,17 +327,10 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
   if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
     return reject(reason_of(bad.error()), bad.text());
   }
-  double squared_norm = energy(scratch_);
+  const double energy = squared_norm(scratch_);
   const uint64_t behind = round_.base_version - update.model_version;
   // What is not finite is named by the sums.
-  const float scale = std::isfinite(squared_norm) ? update_scale(options_.plan, behind, std::sqrt(squared_norm)) : 1.0F;
-  if (scale != 1.0F) {
-    scale_update(scratch_, scale);
-    squared_norm = energy(scratch_);
-  }
-  if (const Failure bad = sums_.add(scratch_, update.sample_count); !bad.ok())
-    return reject(reason_of(bad.error()), bad.text());
-  robust_.add(device, update.sequence, scratch_);
+  if (std::isfinite(energy)) scale_update(scratch_, update_scale(options_.plan, behind, std::sqrt(energy)));
 
   record.round = update.round;
   record.merged_into = round_.round;
@@ -361,12 +342,8 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
   record.coordinates = options_.layout.parameter_count;
   record.payload_bytes = 0;
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
+  if (const Failure bad = sums_.add(record, scratch_); !bad.ok()) return reject(reason_of(bad.error()), bad.text());
   if (update.round == round_.round) accepted_.insert(device);
-  merged_[{device, update.sequence}] = {update.sample_count,
-                                        static_cast<double>(update.mean_loss) * update.sample_count,
-                                        squared_norm * update.sample_count};
-  coordinates_ += record.coordinates;
-  payload_bytes_ += record.payload_bytes;
   return std::nullopt;
 }
 
@@ -435,14 +412,14 @@ bool RoundEngine::may_open() const {
 }
 
 bool RoundEngine::has_all() const {
-  if (robust_.full()) return true;
-  if (buffered()) return merged_.size() >= options_.plan.policy.buffer;
+  if (sums_.full()) return true;
+  if (buffered()) return sums_.count() >= options_.plan.policy.buffer;
   return !selected_.empty() && accepted_.size() >= target_count();
 }
 
 // A round that could close waits for uploads that are moving, up to the grace.
 bool RoundEngine::holds_for_uploads(Instant now) {
-  if (uploading_.empty() || robust_.full()) return false;
+  if (uploading_.empty() || sums_.full()) return false;
   could_close_at_ = std::min(could_close_at_, now);
   const Instant end = could_close_at_ + Duration(static_cast<int64_t>(options_.plan.policy.grace_seconds * 1e6));
   Instant moving_until{};
@@ -484,21 +461,9 @@ void RoundEngine::prepare_close(Instant now) {
   CloseRound request;
   RoundResult& result = request.result;
   result.round = round_.round;
-  result.participants = static_cast<uint32_t>(merged_.size());
-  result.sample_count = sums_.weight();
-  double loss = 0.0;
-  double energies = 0.0;
-  for (const auto& [identity, update] : merged_) {
-    loss += update.loss;
-    energies += update.energy;
-  }
-  result.mean_loss = loss / static_cast<double>(sums_.weight());
-  result.update_energy = energies / static_cast<double>(sums_.weight());
-  result.mean_energy = sums_.mean_energy();
-  result.bits_per_coordinate = 8.0 * static_cast<double>(payload_bytes_) / static_cast<double>(coordinates_);
   result.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
-  move_model(result);
-  if (std::string weak = robust_.weakness(); !weak.empty())
+  move_model(sums_.close(result), result);
+  if (std::string weak = sums_.weakness(); !weak.empty())
     warnings_.push_back("round " + std::to_string(round_.round) + ": " + weak);
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
@@ -506,17 +471,10 @@ void RoundEngine::prepare_close(Instant now) {
   in_flight_ = std::make_unique<StoreRequest>(std::move(request));
 }
 
-// What the coordinator has moves as the aggregate and the optimizer say; what devices hold follows as the downlink
-// allows.
-void RoundEngine::move_model(RoundResult& result) const {
+// What the coordinator has moves as the optimizer says; what devices hold follows as the downlink allows.
+void RoundEngine::move_model(std::span<const double> aggregate, RoundResult& result) const {
   result.model.version = model_.version + 1;
   std::vector<float> exact(exact_model().begin(), exact_model().end());
-  std::vector<double> aggregate(exact.size());
-  if (robust_.needed()) {
-    robust_.aggregate(aggregate);
-  } else {
-    sums_.mean(aggregate);
-  }
   OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored
   server_step(options_.plan.server, aggregate, exact, optimizer);
   result.optimizer_state = encode_state(optimizer);
@@ -578,13 +536,10 @@ void RoundEngine::end_round(RoundResult result) {
   newly_closed_.push_back(std::move(closed));
   rate_.handle_closed(newly_closed_.back().result);
   pace_.handle_closed(newly_closed_.back().result.seconds);
-  for (const auto& [identity, update] : merged_) rate_.handle_accepted(identity.first, update.sample_count);
+  for (const auto& [identity, update] : sums_.updates()) rate_.handle_accepted(identity.first, update.sample_count);
   sums_.reset();
-  robust_.reset();
-  merged_.clear();
   uploading_.clear();
   could_close_at_ = kNever;
-  coordinates_ = payload_bytes_ = 0;
   selected_.clear();
   accepted_.clear();
   phase_ = rounds_closed_ >= options_.plan.rounds ? Phase::kFinished : Phase::kWaiting;

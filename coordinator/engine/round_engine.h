@@ -21,12 +21,12 @@
 #include <vector>
 
 #include "coordinator/config/fleet_plan.h"
-#include "coordinator/engine/aggregate.h"
 #include "coordinator/engine/assignments.h"
 #include "coordinator/engine/pace.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/rate_planner.h"
 #include "coordinator/engine/robust_aggregate.h"
+#include "coordinator/engine/round_sums.h"
 #include "coordinator/engine/server_optimizer.h"
 #include "coordinator/engine/store_request.h"
 #include "coordinator/store/store.h"
@@ -139,7 +139,7 @@ class RoundEngine {
   // The version of the model that a round's plans say, however long ago; 0 for one that has not opened.
   uint64_t version_of(uint32_t round) const;
   size_t selected_count() const { return selected_.size(); }
-  size_t accepted_count() const { return merged_.size(); }
+  size_t accepted_count() const { return sums_.count(); }
   size_t selectable_count() const { return selectable_.size(); }
   size_t away_count() const { return pace_.away_count(); }  // told when to come back, and not overdue
 
@@ -152,11 +152,6 @@ class RoundEngine {
     uint64_t waiting = 0;   // newest in the sums that is not durable yet; 0 = none
     uint32_t round = 0;     // that the newest in the sums was trained for
     uint32_t of_round = 0;  // updates of that round
-  };
-  struct Merged {
-    uint32_t sample_count = 0;
-    double loss = 0.0;    // weighted
-    double energy = 0.0;  // squared norm of the values that were added, weighted
   };
 
   RoundEngine(const RoundOptions& options, Snapshot snapshot, const std::vector<LedgerEntry>& ledger);
@@ -172,11 +167,11 @@ class RoundEngine {
   void assign(Instant now);
   bool may_open() const;
   bool has_all() const;
-  size_t counted() const { return buffered() ? merged_.size() : accepted_.size(); }
+  size_t counted() const { return buffered() ? sums_.count() : accepted_.size(); }
   bool holds_for_uploads(Instant now);
   void consider(Instant now);
   void prepare_close(Instant now);
-  void move_model(RoundResult& result) const;
+  void move_model(std::span<const double> aggregate, RoundResult& result) const;
   void extend(Instant now);
   void end_round(RoundResult result);
   size_t target_count() const;
@@ -198,16 +193,11 @@ class RoundEngine {
   std::set<std::string> selected_;
   std::set<std::string> accepted_;                   // devices whose update of the open round is in the sums
   std::unordered_map<std::string, Counted> counts_;  // by device, over all rounds
-  Aggregate sums_;                                   // of every method, for the round's figures
-  RobustAggregate robust_;
+  RoundSums sums_;
   OptimizerState optimizer_;
   RatePlanner rate_;
   Pace pace_;
   std::vector<float> scratch_;
-  // In the sums, by identity: figures are summed in this order, so that they are reproducible.
-  std::map<std::pair<std::string, uint64_t>, Merged> merged_;
-  uint64_t coordinates_ = 0;
-  uint64_t payload_bytes_ = 0;
 
   std::vector<UpdateRecord> waiting_;  // accepted, not yet handed to the disk
   uint64_t waiting_bytes_ = 0;         // of these and of those under way

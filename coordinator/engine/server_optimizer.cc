@@ -112,4 +112,14 @@ Result<OptimizerState> decode_state(ByteView blob, size_t parameter_count) {
   return state;
 }
 
+Result<OptimizerState> resume_state(const ServerSpec& server, ByteView blob, size_t parameter_count,
+                                    std::vector<std::string>& warnings) {
+  Result<OptimizerState> stored = decode_state(blob, parameter_count);
+  if (!stored || stored->first.empty() || stored->optimizer == server.optimizer) return stored;
+  warnings.push_back(std::string("the server's optimizer was ") + server_optimizer_name(stored->optimizer) +
+                     " and is " + server_optimizer_name(server.optimizer) +
+                     " now: what it had learned about the steps is dropped");
+  return OptimizerState{};
+}
+
 }  // namespace runnel::coordinator

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "coordinator/config/fleet_plan.h"
@@ -41,5 +42,10 @@ std::vector<uint8_t> encode_state(const OptimizerState& state);
 // kVersion for a format of the future, kCorrupt for anything else that encode_state() did not write for a model of this
 // size. An empty blob is an empty state.
 Result<OptimizerState> decode_state(ByteView blob, size_t parameter_count);
+
+// What a restarted coordinator goes on with: what is stored, or nothing, and one of `warnings`, where that is of
+// another optimizer than the plan's. Fails as decode_state().
+Result<OptimizerState> resume_state(const ServerSpec& server, ByteView blob, size_t parameter_count,
+                                    std::vector<std::string>& warnings);
 
 }  // namespace runnel::coordinator
