@@ -59,6 +59,7 @@ void DeviceEngine::handle_link_down(Instant now, const char* why) {
   timers_.stop(Timer::kReply);
   timers_.stop(Timer::kPing);
   timers_.stop(Timer::kOffer);
+  timers_.stop(Timer::kAnswer);
 
   // Doubling pauses, each drawn from its upper half: devices that lost the same coordinator do not return together.
   Duration pause = options_.reconnect_after_min;
@@ -132,6 +133,11 @@ void DeviceEngine::handle_timeout(Instant now) {
   }
   if (timers_.take_expired(Timer::kStore, now)) store_update(now);
   if (timers_.take_expired(Timer::kOffer, now)) begin_upload();
+  if (timers_.take_expired(Timer::kAnswer, now)) {
+    // Other frames came, and this answer did not: it is asked for again.
+    upload_ = Upload::kIdle;
+    begin_upload();
+  }
   if (timers_.take_expired(Timer::kAge, now)) drop_too_old(now);
 }
 
@@ -198,6 +204,7 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     upload_ = upload_resumes_ ? Upload::kWaitAck : Upload::kStreaming;
     upload_resumes_ = true;
     expect_reply(now);
+    expect_answer(now);
     if (whole) offer.payload = sent_chunk(now, entry.total_bytes);
     return send(offer);
   }

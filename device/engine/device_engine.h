@@ -164,7 +164,7 @@ class DeviceEngine {
   const std::string& last_refusal() const { return last_refusal_; }
 
  private:
-  enum class Timer : uint8_t { kReconnect, kConnect, kReply, kPing, kStore, kOffer, kAge, kCount };
+  enum class Timer : uint8_t { kReconnect, kConnect, kReply, kPing, kStore, kOffer, kAnswer, kAge, kCount };
   enum class Link : uint8_t { kDown, kConnecting, kGreeting, kUp };
   enum class Upload : uint8_t { kIdle, kOffer, kWaitAck, kStreaming };
   enum class Training : uint8_t { kIdle, kAsked, kRunning };
@@ -190,6 +190,7 @@ class DeviceEngine {
   bool fold(Instant now, const OutboxEntry& entry);
   void drop_update(Instant now, const OutboxEntry& entry, const char* why);
   void drop_overtaken(Instant now, const plan::RoundPlan& plan);
+  bool fate_open(const plan::RoundPlan& plan) const;
   void give_back_overtaken(Instant now, const plan::RoundPlan& plan);
   Carried take_carried(const plan::RoundPlan& plan);
   std::vector<float> sum_of_waiting(const plan::RoundPlan& plan);
@@ -213,6 +214,7 @@ class DeviceEngine {
   bool link_wanted() const { return allowed_.link && (allowed_.training || outbox_.pending()); }
   void follow_link_wish(Instant now);
   void expect_reply(Instant now) { timers_.set(Timer::kReply, now + options_.reply_timeout); }
+  void expect_answer(Instant now) { timers_.set(Timer::kAnswer, now + options_.reply_timeout); }
   void heard(Instant now);
   bool owed_anything() const;
   bool holds_model() const;

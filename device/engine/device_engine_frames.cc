@@ -118,6 +118,10 @@ void DeviceEngine::begin_plan(Instant now) {
       notice(Kind::kQueue, "round %u waits: the queue is full", plan_->plan.round);
       return;
     }
+    if (fate_open(plan_->plan)) {
+      upload_ = Upload::kIdle;  // asks again; the answer comes back here
+      return begin_upload();
+    }
     training_ = Training::kAsked;
     // A device that lost its storage goes on above what it sent in its earlier life.
     training_sequence_ = std::max(outbox_.next_sequence(), last_sequence_there_ + 1);
@@ -178,6 +182,7 @@ void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
            static_cast<unsigned long long>(outbox_.front()->total_bytes));
     return;
   }
+  expect_answer(now);
   if (upload_ == Upload::kWaitAck) {
     upload_ = Upload::kStreaming;
     upload_sent_bytes_ = ack.received_bytes;
@@ -212,6 +217,7 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
   if (refusal.retry_after_ms != 0) {
     upload_ = Upload::kIdle;
     upload_resumes_ = true;
+    timers_.stop(Timer::kAnswer);
     timers_.set(Timer::kOffer, now + std::max<Duration>(kOfferRetryMin, milliseconds(refusal.retry_after_ms)));
     return;
   }

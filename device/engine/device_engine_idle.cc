@@ -11,7 +11,8 @@ std::optional<DeviceEngine::Idle> DeviceEngine::idle() const {
   if (!resting_link || frames_due || further_due || run_over_ || finished_ || refused_ || plan_.has_value() ||
       training_ != Training::kIdle || unsaved_update_.has_value() || upload_ != Upload::kIdle || waits_for_room_ ||
       !outbox_.entries().empty() || !reports_.empty() || model_.under_way() || model_.awaits_chunk() ||
-      timers_.is_set(Timer::kStore) || timers_.is_set(Timer::kOffer) || timers_.is_set(Timer::kConnect))
+      timers_.is_set(Timer::kStore) || timers_.is_set(Timer::kOffer) || timers_.is_set(Timer::kAnswer) ||
+      timers_.is_set(Timer::kConnect))
     return std::nullopt;
   Idle idle;
   idle.model_version = model_.holds_any() ? model_.held_version() : 0;

@@ -38,8 +38,15 @@ bool DeviceEngine::goes_on_with_plan(const plan::RoundPlan& newer) const {
 
 // --- what the next update has in it ---
 
-// Sends them no more, and lets the next update make up for those whose plan carries. REQUIRES: nothing of theirs can
-// count any more unless it does already, which the coordinator has said before it sent the plan.
+// True while only the coordinator knows whether the oldest update counted before its round was over: it was offered,
+// and there was no answer. Whether the next one has to make up for it depends on that.
+bool DeviceEngine::fate_open(const plan::RoundPlan& plan) const {
+  const OutboxEntry* front = outbox_.front();
+  return front != nullptr && upload_resumes_ && front->carries && front->run == plan.run && overtaken(*front, plan) &&
+         front->sequence > last_sequence_there_;
+}
+
+// Sends them no more, and lets the next update make up for those whose plan carries. REQUIRES: !fate_open(plan).
 void DeviceEngine::give_back_overtaken(Instant now, const plan::RoundPlan& plan) {
   const std::vector<OutboxEntry> entries(outbox_.entries().begin(), outbox_.entries().end());
   for (const OutboxEntry& entry : entries) {

@@ -85,6 +85,7 @@ void DeviceEngine::give_up_upload(Instant now) {
 }
 
 void DeviceEngine::reset_upload() {
+  timers_.stop(Timer::kAnswer);
   upload_ = Upload::kIdle;
   upload_resumes_ = false;
   upload_high_bytes_ = 0;
@@ -115,7 +116,7 @@ void DeviceEngine::settle_update(Instant now, Fate fate) {
     upload_resumes_ = true;
   } else {
     begin_upload();
-    if (waits_for_room_) begin_plan(now);
+    if (holds_model()) begin_plan(now);
   }
   follow_link_wish(now);
   finish_if_settled();
@@ -163,6 +164,7 @@ bool DeviceEngine::read_chunk(Instant now, uint64_t bytes) {
 ByteView DeviceEngine::sent_chunk(Instant now, uint64_t bytes) {
   const uint64_t offset = upload_sent_bytes_;
   upload_sent_bytes_ += bytes;
+  expect_answer(now);
   if (upload_high_bytes_ > offset) bytes_resent_ += std::min(upload_high_bytes_ - offset, bytes);
   upload_high_bytes_ = std::max(upload_high_bytes_, upload_sent_bytes_);
   rate_.goodput().handle_sent(now);

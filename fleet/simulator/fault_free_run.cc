@@ -42,21 +42,39 @@ class FaultFreeRun {
   // The model after that round; a failure if it does not close.
   Result<std::vector<float>> play(const Witness::Round& round, std::vector<UpdateRecord> updates) {
     updates = shuffled(std::move(updates), rng_);
-    // Some are there from before a restart: too few of them to close the round.
-    const auto there = static_cast<std::ptrdiff_t>(updates.size() > 1 ? rng_.below(updates.size() / 2 + 1) : 0);
+    bool closed_early = false;
+    const size_t there = rng_.below(updates.size() / 2 + 1);
+    const std::vector<coordinator::LedgerEntry> before = ledger_;
+    for (const UpdateRecord& update : updates) ledger_.push_back(entry_of(update));
+    Result<std::vector<float>> model = play(round, updates, there, before, closed_early);
+    // What came in the moment in which the round could close is in it too: all of it there, as after a restart.
+    return closed_early ? play(round, updates, updates.size(), before, closed_early) : std::move(model);
+  }
+
+ private:
+  static coordinator::LedgerEntry entry_of(const UpdateRecord& update) {
+    return {update.round,         update.device,      update.sequence,     update.sample_count,
+            update.payload_bytes, update.merged_into, update.model_version};
+  }
+
+  // The first `there` updates are in the store when the engine starts.
+  Result<std::vector<float>> play(const Witness::Round& round, std::span<const UpdateRecord> updates, size_t there,
+                                  std::vector<coordinator::LedgerEntry> ledger, bool& closed_early) {
     coordinator::Snapshot snapshot = snapshot_;
     snapshot.round_open = true;
     snapshot.round = round.record;
     std::sort(snapshot.round.selected.begin(), snapshot.round.selected.end());
-    snapshot.accepted.assign(updates.begin(), updates.begin() + there);
+    snapshot.accepted.assign(updates.begin(), updates.begin() + static_cast<std::ptrdiff_t>(there));
+    for (const UpdateRecord& update : updates.first(there)) ledger.push_back(entry_of(update));
     Instant now{};
-    Result<RoundEngine> engine =
-        RoundEngine::create(round_options_, std::move(snapshot), ledger_of(updates, there), now);
+    Result<RoundEngine> engine = RoundEngine::create(round_options_, std::move(snapshot), ledger, now);
     if (!engine) return engine.failure();
-    for (auto update = updates.begin() + there; update != updates.end(); ++update) {
-      if (const auto bad = engine->handle_update(now, update->device, update->sequence, update->blob); bad.has_value())
+    for (const UpdateRecord& update : updates.subspan(there)) {
+      closed_early = !engine->takes_updates();
+      if (closed_early) return fail(Error::kBusy, "round %u closes early", round.record.round);
+      if (const auto bad = engine->handle_update(now, update.device, update.sequence, update.blob); bad.has_value())
         return fail(Error::kInvalidArgument, "round %u does not take update %llu of %s: %s", round.record.round,
-                    static_cast<unsigned long long>(update->sequence), update->device.c_str(), bad->detail.c_str());
+                    static_cast<unsigned long long>(update.sequence), update.device.c_str(), bad->detail.c_str());
     }
     for (int step = 0; step < 8; ++step) {
       while (coordinator::StoreRequest* request = engine->poll_store(now)) {
@@ -68,20 +86,6 @@ class FaultFreeRun {
       engine->handle_timeout(now);
     }
     return fail(Error::kNotFound, "round %u does not close", round.record.round);
-  }
-
- private:
-  // As the store's ledger was when the engine started.
-  std::vector<coordinator::LedgerEntry> ledger_of(const std::vector<UpdateRecord>& updates, std::ptrdiff_t there) {
-    std::vector<coordinator::LedgerEntry> all = ledger_;
-    for (const UpdateRecord& update : updates) {
-      const coordinator::LedgerEntry entry{update.round,        update.device,        update.sequence,
-                                           update.sample_count, update.payload_bytes, update.merged_into,
-                                           update.model_version};
-      ledger_.push_back(entry);
-      if (there-- > 0) all.push_back(entry);
-    }
-    return all;
   }
 
   std::vector<float> keep(const coordinator::RoundResult& result) {

@@ -53,6 +53,9 @@ void draw_rounds(Dice& dice, uint32_t devices, coordinator::FleetPlan& plan) {
   plan.quorum = 1 + dice.up_to((plan.cohort == 0 ? devices : plan.cohort) - 1) / 2;
   plan.deadline_seconds = dice.of({8.0, 20.0, 60.0, 600.0});
   plan.training.batch_size = 8;
+  // Not to run away: what no update may hold is refused, and rounds would wait for ever.
+  plan.training.learning_rate = 0.02F;
+  plan.training.momentum = 0.5F;
   plan.training.local_epochs = 1 + dice.up_to(1);
   coordinator::PolicySpec& policy = plan.policy;
   policy.staleness_max = dice.one_in(2) ? 0 : 1 + dice.up_to(4);
@@ -80,7 +83,9 @@ void draw_server(Dice& dice, coordinator::FleetPlan& plan) {
   if (dice.one_in(2)) {
     plan.server.optimizer =
         static_cast<coordinator::ServerOptimizer>(dice.up_to(coordinator::kServerOptimizerCount - 1));
-    plan.server.learning_rate = dice.of({0.01, 0.5, 1.0});
+    const bool adaptive = plan.server.optimizer != coordinator::ServerOptimizer::kAvg &&
+                          plan.server.optimizer != coordinator::ServerOptimizer::kMomentum;
+    plan.server.learning_rate = adaptive ? dice.of({0.003, 0.01}) : dice.of({0.5, 1.0});
     plan.server.nesterov = plan.server.optimizer == coordinator::ServerOptimizer::kMomentum && dice.one_in(2);
   }
 }
