@@ -53,7 +53,7 @@ struct SmallTask {
     plan::RoundPlan plan;
     plan.run = 1;
     plan.round = round;
-    plan.rounds = 10;
+    plan.rounds = 100;
     plan.model_version = 1;
     plan.seed = round;
     plan.training.batch_size = 8;
