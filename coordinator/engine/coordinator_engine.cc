@@ -244,9 +244,12 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   make_ready(id, session);
 }
 
-void CoordinatorEngine::on(Instant, SessionId id, Session& session, const wire::Ping& ping) {
+// Whoever asks is there, also if it was told to go or was thought lost, and may not have heard of its plan.
+void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::Ping& ping) {
   session.pong_due = ping.nonce;
+  session.plan_due = true;
   make_ready(id, session);
+  rounds_.handle_device(now, session.device, !session.unavailable);
 }
 void CoordinatorEngine::on(Instant, SessionId, Session&, const wire::Pong&) {}
 void CoordinatorEngine::on(Instant now, SessionId id, Session&, const wire::Bye&) {
