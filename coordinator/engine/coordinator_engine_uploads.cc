@@ -4,6 +4,7 @@
 
 #include "coordinator/engine/cohort.h"
 #include "coordinator/engine/coordinator_engine.h"
+#include "runtime/base/planted_bug.h"
 
 namespace runnel::coordinator {
 
@@ -31,6 +32,7 @@ void CoordinatorEngine::restore_uploads() {
 
 void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wire::UpdateOffer& offer) {
   if (rounds_.is_accepted(session.device, offer.sequence)) {
+    if (planted(PlantedBug::kCountTwice)) rounds_.count_newest_again();
     ++counters_.updates_repeated;
     session.ack_due = wire::UpdateAck{offer.sequence, wire::UpdateState::kDurable, offer.total_bytes};
     make_ready(id, session);
@@ -107,6 +109,12 @@ void CoordinatorEngine::finish_upload(Instant now, const std::string& device) {
   if (bad.has_value()) {
     refuse_upload(now, device, bad->reason, bad->detail);
   } else {
+    if (SessionId id = 0; planted(PlantedBug::kAckBeforeStore)) {
+      if (Session* session = session_of(device, &id); session != nullptr) {
+        session->ack_due = wire::UpdateAck{uploads_.sequence(device), wire::UpdateState::kDurable, 0};
+        make_ready(id, *session);
+      }
+    }
     uploads_.release(device);
   }
 }

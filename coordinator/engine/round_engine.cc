@@ -181,6 +181,13 @@ uint64_t RoundEngine::last_sequence(const std::string& device) const {
   return found == counts_.end() ? 0 : found->second.sequence;
 }
 
+void RoundEngine::count_newest_again() {
+  UpdateRecord record;
+  record.sequence = sums_.count() + 1;
+  record.sample_count = 1;
+  static_cast<void>(sums_.add(record, scratch_).ok());
+}
+
 bool RoundEngine::is_accepted(const std::string& device, uint64_t sequence) const {
   const auto found = counts_.find(device);
   if (found == counts_.end() || sequence == 0 || sequence > found->second.sequence) return false;

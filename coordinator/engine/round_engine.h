@@ -121,6 +121,8 @@ class RoundEngine {
   const ModelRecord& model() const { return model_; }  // the newest version: what the open round starts from
   // Durable: it has counted or will count in the open round.
   bool is_accepted(const std::string& device, uint64_t sequence) const;
+  // What must never happen: the update that was decoded last is added to the sums once more. For planted_bug.h.
+  void count_newest_again();
   // In the sums, and on its way to the disk.
   bool is_waiting(const std::string& device, uint64_t sequence) const;
   // True while a transaction of this engine is with the caller, or ready for it.
