@@ -1,7 +1,8 @@
 // What a simulation checks, as sentences. Each holds in every simulation, whatever the faults.
 //
 // To add one: an enumerator, its sentence in promises.cc, and either a call of Witness::broken() where it can be seen
-// to break, or a function in witness_checks.cc that looks at what the witness has when the simulation is over.
+// to break, or a
+// look at everything in Witness::check_at_end().
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,6 @@ enum class Promise : uint8_t {
   kVersionsRise,
   kOneModel,
   kBoundsHold,
-  kBudgetHolds,
   kDevicesCanWork,
   kComesToItsEnd,
   kSameAsWithoutFaults,

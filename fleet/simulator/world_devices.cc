@@ -45,6 +45,8 @@ void World::drain_device(SimulatedDevice& device) {
     carry_out(device, *action);
   }
   while (const auto notice = engine.poll_notice()) say(device.name, notice->text);
+  if (device.process->outbox->entries().size() > device::kOutboxEntriesMax)
+    witness_.broken(Promise::kBoundsHold, device.name + " has a longer queue than it may");
   wake_at(device, engine.next_timeout());
   if (options_.put_idle_away) put_away(device);
 }
