@@ -2,7 +2,7 @@
 //
 //   scale = (1 + s)^-exponent * min(1, clip_norm / norm)
 //
-// s versions behind (FedBuff: Nguyen et al. 2022, section 3.2), clipped to an L2 norm as in Sun et al. 2019, "Can you
+// s versions behind (FedBuff: Nguyen et al. 2022), clipped to an L2 norm as in Sun et al. 2019, "Can you
 // really backdoor federated learning?". The norm is the one that the device sent: clipping comes first and staleness
 // after it, so that a stale update has less influence than a fresh one however large it claims to be.
 // The weight of an update stays what it was, so scaled updates also move the model less in all.
