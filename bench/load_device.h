@@ -36,6 +36,7 @@ class LoadDevice {
   void upload(const MadeUpUpdate& update, Instant now);
 
   State state() const { return state_; }
+  bool busy() const { return state_ == State::kConnecting || !blob_.empty(); }
   const std::optional<plan::RoundPlan>& plan() const { return plan_; }
   uint64_t updates_durable() const { return updates_durable_; }
   uint64_t refusals() const { return refusals_; }

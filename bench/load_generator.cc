@@ -61,7 +61,7 @@ class LoadProcess {
       if (now_wanted != last) begin(now_wanted);
       last = now_wanted;
       const Instant now = clock_.now();
-      for (auto& device : devices_) device->service(now);
+      serve(now);
       start_some();
       count();
       if (::getppid() == 1) return;
@@ -70,6 +70,15 @@ class LoadProcess {
   }
 
  private:
+  // Who has something under way each time, the others now and then.
+  void serve(Instant now) {
+    constexpr size_t kTurns = 32;
+    turn_ = (turn_ + 1) % kTurns;
+    for (size_t i = 0; i < devices_.size(); ++i) {
+      if (i % kTurns == turn_ || devices_[i]->busy()) devices_[i]->service(now);
+    }
+  }
+
   void begin(LoadCommand command) {
     if (command == LoadCommand::kConnect || command == LoadCommand::kReconnect) {
       next_ = 0;
@@ -125,6 +134,7 @@ class LoadProcess {
   std::unique_ptr<host::Entropy> entropy_;
   std::vector<std::unique_ptr<LoadDevice>> devices_;
   size_t next_ = SIZE_MAX;
+  size_t turn_ = 0;
 };
 
 }  // namespace
