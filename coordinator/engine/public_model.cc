@@ -148,6 +148,20 @@ NextModel next_public_model(const DownlinkSpec& downlink, const ModelRecord& hel
   return {add(held.parameters, changes), std::move(*delta)};
 }
 
+void follow(const DownlinkSpec& downlink, const ModelRecord& held, std::vector<float> exact, RoundResult& result) {
+  result.model.version = held.version + 1;
+  if (!downlink.quantized()) {
+    result.model.parameters = std::move(exact);
+  } else {
+    NextModel next = next_public_model(downlink, held, exact);
+    result.model.parameters = std::move(next.parameters);
+    result.exact = std::move(exact);
+    result.delta = std::move(next.delta);
+  }
+  const uint64_t kept = result.delta.version != 0 ? downlink.deltas : 0;
+  result.oldest_delta = result.model.version + 1 - std::min(kept, result.model.version + 1);
+}
+
 Result<std::optional<ModelDelta>> compose(std::span<const ModelDelta> deltas, uint32_t parameter_count) {
   RUNNEL_ASSERT(!deltas.empty());
   if (deltas.size() == 1) return std::optional<ModelDelta>(deltas.front());

@@ -33,6 +33,10 @@ struct NextModel {
 // downlink.quantized().
 NextModel next_public_model(const DownlinkSpec& downlink, const ModelRecord& held, std::span<const float> exact);
 
+// The round's end, in `result`: the version after `held`, now that the coordinator has `exact`, how it follows, and
+// from where on deltas are kept. REQUIRES: as next_public_model(), but the downlink need not be quantized.
+void follow(const DownlinkSpec& downlink, const ModelRecord& held, std::vector<float> exact, RoundResult& result);
+
 // The sum of consecutive deltas as one, to the version of the last. nullopt if there is none that the coder can say.
 // kCorrupt or the decoder's error when a blob is not what next_public_model() made. REQUIRES: at least one.
 Result<std::optional<ModelDelta>> compose(std::span<const ModelDelta> deltas, uint32_t parameter_count);

@@ -480,21 +480,11 @@ void RoundEngine::prepare_close(Instant now) {
 
 // What the coordinator has moves as the optimizer says; what devices hold follows as the downlink allows.
 void RoundEngine::move_model(std::span<const double> aggregate, RoundResult& result) const {
-  result.model.version = model_.version + 1;
   std::vector<float> exact(exact_model().begin(), exact_model().end());
   OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored
   server_step(options_.plan.server, aggregate, exact, optimizer);
   result.optimizer_state = encode_state(optimizer);
-  if (!options_.plan.downlink.quantized()) {
-    result.model.parameters = std::move(exact);
-  } else {
-    NextModel next = next_public_model(options_.plan.downlink, model_, exact);
-    result.model.parameters = std::move(next.parameters);
-    result.exact = std::move(exact);
-    result.delta = std::move(next.delta);
-  }
-  const uint64_t kept = result.delta.version != 0 ? options_.plan.downlink.deltas : 0;
-  result.oldest_delta = result.model.version + 1 - std::min(kept, result.model.version + 1);
+  follow(options_.plan.downlink, model_, std::move(exact), result);
 }
 
 // The deadline has passed without a quorum: what has arrived is kept, others are asked too, and the wait starts again.
