@@ -207,7 +207,7 @@ void DeviceEngine::follow_ages(Instant now) {
   aged_at_ += seconds(passed_s);
   const int64_t max_s = to_ms(options_.queue_age_max) / 1000;
   const uint64_t unix_s = unix_s_ == 0 ? 0 : unix_s_ + static_cast<uint64_t>(to_ms(now - unix_at_) / 1000);
-  // A clock that is wrong at one start must not throw away everything.
+  // A clock that is wrong at one start must not lose everything.
   outbox_.handle_time(static_cast<uint32_t>(passed_s), unix_s, static_cast<uint32_t>(max_s / 2));
   timers_.stop(Timer::kAge);
   for (const OutboxEntry& entry : outbox_.entries()) {
