@@ -153,7 +153,7 @@ double Bench::commit_alone() {
     for (size_t i = 0; i < options_.devices; ++i) {
       record.selected.push_back("device-" + std::to_string(i));
       updates[i] = {};
-      updates[i].round = round;
+      updates[i].round = updates[i].merged_into = round;
       updates[i].device = record.selected.back();
       updates[i].sequence = round;
       updates[i].model_version = round;
