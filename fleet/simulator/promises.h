@@ -1,8 +1,7 @@
 // What a simulation checks, as sentences. Each holds in every simulation, whatever the faults.
 //
 // To add one: an enumerator, its sentence in promises.cc, and either a call of Witness::broken() where it can be seen
-// to break, or a
-// look at everything in Witness::check_at_end().
+// to break, or a look at everything in Witness::check_at_end().
 #pragma once
 
 #include <cstdint>
