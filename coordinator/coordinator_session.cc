@@ -179,7 +179,10 @@ void CoordinatorSession::report() {
                              {"parameters", uint64_t{rounds.model().parameters.size()}},
                              {"updates_accepted", engine_.counters().updates_accepted},
                              {"updates_repeated", engine_.counters().updates_repeated},
-                             {"updates_refused", engine_.counters().updates_refused}});
+                             {"updates_refused", engine_.counters().updates_refused},
+                             {"updates_late", engine_.counters().updates_late},
+                             {"updates_deferred", engine_.counters().updates_deferred},
+                             {"held_bytes_max", engine_.counters().held_bytes_max}});
   log_line(LogLevel::kInfo, "the run is finished: %u rounds, model %s", rounds.rounds_closed(), sha256.c_str());
   if (rounds.away_count() > 0)
     log_line(LogLevel::kInfo, "%zu devices are away and due back: waiting to tell them", rounds.away_count());

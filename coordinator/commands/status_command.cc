@@ -94,8 +94,9 @@ Failure print_status(const StatusOptions& options, std::ostream& out) {
       << snapshot->model.parameters.size() << " parameters\n"
       << "rounds closed: " << snapshot->rounds_closed << " of " << plan->rounds << "\n";
   if (snapshot->round_open) {
+    const bool buffered = plan->policy.policy == plan::RoundPolicy::kBuffered;
     out << "round " << snapshot->round.round << " is open: " << snapshot->accepted.size() << " of "
-        << snapshot->round.selected.size() << " updates\n";
+        << (buffered ? plan->policy.buffer : snapshot->round.selected.size()) << " updates\n";
   }
   if (!history->empty()) print_rounds(*history, out << "\n");
 
@@ -103,7 +104,7 @@ Failure print_status(const StatusOptions& options, std::ostream& out) {
   for (const LedgerEntry& entry : *ledger) {
     Activity& activity = activities[entry.device];
     ++activity.updates;
-    activity.last_round = std::max(activity.last_round, entry.round);
+    activity.last_round = std::max(activity.last_round, entry.merged_into);
   }
   if (devices->empty()) {
     out << "\nno devices yet: runnel-coordinator enroll NAME\n";
