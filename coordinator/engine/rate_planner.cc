@@ -13,7 +13,7 @@ namespace {
 constexpr double kSmoothing = 0.3;
 // A fleet of one shows no spread, and granting a share of nothing would ask for updates without any error. Training is
 // never that free of noise.
-constexpr double kSpreadMin = 0.1;  // of the updates' energy
+constexpr double kSpreadMin = 0.1;    // of the updates' energy
 constexpr uint32_t kLevelsFirst = 2;  // of AdaQuantFL's paper
 constexpr double kKMin = 1e-12, kKMax = 1e30;
 

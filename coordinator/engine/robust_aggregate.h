@@ -34,8 +34,8 @@ class RobustAggregate {
   bool full() const { return count() >= capacity(); }
   uint64_t bytes() const { return uint64_t{count()} * parameter_count_ * sizeof(float); }
 
-  // Nothing for method mean. Whoever adds asks full() first. REQUIRES: the model's length; an identity that is not there
-  // yet.
+  // Nothing for method mean. Whoever adds asks full() first. REQUIRES: the model's length; an identity that is not
+  // there yet.
   void add(const std::string& device, uint64_t sequence, std::span<const float> update);
 
   // What the updates become. REQUIRES: needed(), count() > 0, the model's length.
