@@ -88,6 +88,8 @@ SimulateResult run_simulation(const SimulateOptions& options,
   simulation.speed_spread = options.speed_spread;
   simulation.online_share = options.online_share;
   simulation.online_mean = Duration(static_cast<int64_t>(options.online_minutes * 60e6));
+  // One after another: devices that connect are not put away, and all of them at once would take a lot of memory.
+  simulation.start_within = std::max<Duration>(seconds(10), milliseconds(2) * options.devices);
   simulation.give_up_after = seconds(3650LL * 24 * 3600);
   simulation.faults_for = Duration(static_cast<int64_t>(options.fault_minutes * 60e6));
   if (options.faults) simulation.faults = every_fault();
