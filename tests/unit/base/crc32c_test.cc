@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/base/crc32c_plain.h"
+
 namespace runnel {
 namespace {
 
@@ -19,6 +21,14 @@ TEST(Crc32c, CheckValue) {
 }
 TEST(Crc32c, OfNothingIsZero) {
   EXPECT_EQ(crc32c({}), 0U);
+}
+
+RC_GTEST_PROP(Crc32c, IsThePlainOneWhateverTheLengthAndTheAlignment,
+              (const std::vector<uint8_t>& bytes, uint32_t seed)) {
+  const ByteView all(bytes);
+  for (size_t skip = 0; skip < std::min<size_t>(9, all.size() + 1); ++skip) {
+    RC_ASSERT(crc32c(all.subspan(skip), seed) == crc32c_plain(all.subspan(skip), seed));
+  }
 }
 
 // RFC 3720, appendix B.4; the values there are in the byte order of the wire.
