@@ -30,7 +30,7 @@ namespace runnel::coordinator {
 struct UploadOptions {
   uint64_t bytes_max = 256ULL << 20;        // of all parts together
   uint64_t update_bytes_max = 64ULL << 20;  // of one update
-  uint64_t unsaved_bytes_max = 32 * 1024;   // of one device, before they are made durable at once
+  uint64_t unsaved_bytes_max = 256 * 1024;  // of one device, before they are made durable at once
   Duration save_after = seconds(1);         // otherwise, after they came
   Duration save_retry_after = seconds(2);   // after the disk refused
   Duration age_max = seconds(7 * 86400);    // of silence, before a part is dropped
