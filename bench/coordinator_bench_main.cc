@@ -142,7 +142,7 @@ double Bench::decrypt_alone() {
   return seconds / kUpdates;
 }
 
-// The same updates in the same store, committed in the same groups.
+// The same updates in the same kind of store, in the same transactions, with nothing around them.
 double Bench::commit_alone() {
   auto store = make_store("alone.db");
   std::vector<coordinator::UpdateRecord> updates(options_.devices);
@@ -161,13 +161,15 @@ double Bench::commit_alone() {
       updates[i].blob = message(i, round);
     }
     std::sort(record.selected.begin(), record.selected.end());
-    require(store->open_round(record));
-    seconds += processor_seconds([&] { require(store->accept_updates(updates)); });
+    seconds += processor_seconds([&] {
+      require(store->open_round(record));
+      require(store->accept_updates(updates));
+    });
     coordinator::RoundResult result;
     result.round = round;
     result.model = {round + 1, std::vector<float>(layout_.parameter_count)};
     result.participants = static_cast<uint32_t>(options_.devices);
-    require(store->close_round(result));
+    seconds += processor_seconds([&] { require(store->close_round(result)); });
   }
   return seconds / static_cast<double>(options_.rounds * options_.devices);
 }
@@ -283,7 +285,7 @@ int Bench::run() {
   const double decrypt = decrypt_alone();
   line("records decrypted, ChaCha20-Poly1305 alone", decrypt);
   const double commit = commit_alone();
-  line("SQLite alone, one transaction a round", commit);
+  line("SQLite alone: a round opened, its updates in one commit, closed", commit);
   const double decode = decode_alone();
   line("decoding and summing alone", decode);
   const double path = whole_path();
