@@ -286,10 +286,8 @@ void CoordinatorEngine::take_round_outcomes(Instant now) {
     messages_.set_model(rounds_.model());
     for (auto& [id, session] : sessions_) {
       if (session.model.next >= session.model.end) continue;
-      // A full model takes long, and leads on; of a delta nothing is left once another is wanted.
-      const bool goes_on =
-          session.model.base_version == 0 || options_.round.plan.policy.policy == plan::RoundPolicy::kBuffered;
-      if (goes_on && model_message(session.model.version, session.model.held_version).has_value()) continue;
+      // It leads on to the newest version, if it is kept.
+      if (model_message(session.model.version, session.model.held_version).has_value()) continue;
       session.model = {};
       refuse(id, session, wire::Reason::kUnknownModel, "round " + std::to_string(closed->result.round) + " is closed",
              0, 1);

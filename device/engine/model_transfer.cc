@@ -28,7 +28,7 @@ Failure ModelTransfer::restore() {
 
 void ModelTransfer::want(uint64_t run, uint64_t version, uint64_t model_bytes) {
   if (run == wanted_run_ && version == wanted_version_ && model_bytes == wanted_bytes_) return;
-  if (under_way() && incoming_base_ == 0 && run == wanted_run_ && version > wanted_version_) {
+  if (under_way() && run == wanted_run_ && version > wanted_version_) {
     if (anchor_version_ == 0) {
       anchor_version_ = wanted_version_;
       anchor_bytes_ = wanted_bytes_;
@@ -106,6 +106,7 @@ ModelTransfer::Outcome ModelTransfer::handle_chunk(const wire::ModelChunk& chunk
     return Outcome::kRefused;
   }
   held_.reset();
+  anchor_version_ = anchor_bytes_ = 0;
   return Outcome::kFallback;
 }
 
@@ -126,7 +127,7 @@ Failure ModelTransfer::take_full() {
 Failure ModelTransfer::take_delta() {
   wire::ModelDelta delta;
   RUNNEL_TRY(wire::decode_delta(incoming_.bytes(), delta));
-  if (delta.run != wanted_run_ || delta.model_version != wanted_version_ || delta.base_version != held_version_) {
+  if (delta.run != wanted_run_ || delta.model_version != fetched_version() || delta.base_version != held_version_) {
     return fail(Error::kMalformed, "the delta that came leads from version %llu to %llu of run %llu",
                 static_cast<unsigned long long>(delta.base_version),
                 static_cast<unsigned long long>(delta.model_version), static_cast<unsigned long long>(delta.run));
@@ -149,8 +150,9 @@ Failure ModelTransfer::take_delta() {
     return fail(Error::kCorrupt, "the delta to version %llu does not lead to the coordinator's model",
                 static_cast<unsigned long long>(delta.model_version));
   }
-  wire::replace_model(held_.mutable_bytes(), wanted_version_, sums);
-  held_version_ = wanted_version_;
+  wire::replace_model(held_.mutable_bytes(), fetched_version(), sums);
+  held_version_ = fetched_version();
+  anchor_version_ = anchor_bytes_ = 0;
   return Error::kOk;
 }
 

@@ -2,7 +2,7 @@
 //
 // Asks for the wanted version in stretches and puts the chunks together: a Model message, or a ModelDelta that is added
 // to the held version. The sum is checked against the coordinator's checksum before it counts; a delta that does not
-// fit costs only time, for the model is then asked for in full. A full model that is partly here when a newer version
+// fit costs only time, for the model is then asked for in full. What is partly here when a newer version
 // is wanted is fetched to its end all the same, as the coordinator lets it ("the anchor"): from there a delta leads on,
 // so that a device makes progress whose link takes longer than a round for the whole. Memory: the held model; while one
 // comes, its message (with a full one the held model goes first), and while a delta is added one fp32 a parameter.
