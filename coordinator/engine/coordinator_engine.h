@@ -40,8 +40,9 @@ struct CoordinatorOptions {
   uint32_t ping_after_ms = 300'000;              // silence after which a device asks for a sign of life; 0 = never
   uint64_t uploads_bytes_max = 256ULL << 20;     // of all updates that are not durable yet
   uint64_t update_bytes_max = 64ULL << 20;       // of one update
-  uint32_t uploads_age_max_s = 7 * 86400;        // of silence, before what is there of an update is dropped
-  int64_t started_at = 0;                        // unix seconds, to tell how old stored parts are; 0 = take them as new
+  uint64_t uploads_unsaved_bytes_max = UploadOptions{}.unsaved_bytes_max;  // see there
+  uint32_t uploads_age_max_s = 7 * 86400;  // of silence, before what is there of an update is dropped
+  int64_t started_at = 0;                  // unix seconds, to tell how old stored parts are; 0 = take them as new
   size_t sessions_max = 65536;
   uint32_t busy_retry_ms = 5000;  // how soon a device may offer again that found no room; doubles to eight times that
 

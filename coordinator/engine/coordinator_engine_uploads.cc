@@ -12,6 +12,7 @@ UploadOptions CoordinatorOptions::uploads() const {
   UploadOptions uploads;
   uploads.bytes_max = uploads_bytes_max;
   uploads.update_bytes_max = update_bytes_max;
+  uploads.unsaved_bytes_max = uploads_unsaved_bytes_max;
   uploads.save_retry_after = round.store_retry_after;
   uploads.age_max = seconds(uploads_age_max_s);
   return uploads;

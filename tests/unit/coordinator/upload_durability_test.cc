@@ -14,6 +14,7 @@ class UploadDurability : public PlayedFleet {
   void begin_large() {
     options_.round.plan.min_devices = 2;
     options_.round.plan.deadline_seconds = 3e7;
+    options_.uploads_unsaved_bytes_max = 32 * 1024;
     begin(12'000);
   }
   void come_all() {
