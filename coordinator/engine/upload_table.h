@@ -1,7 +1,7 @@
 // Updates on their way in: at most one a device, and a bounded number of bytes for all of them.
 //
 // A part that was received stays here when its device loses the link, so that the upload goes on where it stopped, and
-// becomes durable, so that it also does after a restart: with the next transaction once more than a window of it is
+// becomes durable, so that it also does after a restart: with the next transaction once much of it is
 // unsaved or its device is gone, and otherwise a second after it came, together with what others sent meanwhile. What
 // the disk would not take is tried again later; until then it is lost with the power, and sent again.
 // When there is no room, the part that has been silent longest gives way, also on disk; its device then starts again
