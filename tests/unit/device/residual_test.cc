@@ -34,14 +34,19 @@ TEST(Residual, AnAcknowledgedUpdateLeavesOnlyItsResidual) {
   EXPECT_TRUE(second.carried.returned.empty());
 }
 
-TEST(Residual, AnUpdateOvertakenByTheNextRoundIsNotOfferedAnyMore) {
+TEST(Residual, WhetherAnOvertakenUpdateCountedIsAskedBeforeTheNextMakesUpForIt) {
   Played device(true);
   const StartTraining first = device.plan_round(1);
   device.finish(first);
   ASSERT_TRUE(device.outbox().pending());
-  const StartTraining second = device.plan_round(2);
+  device.say_plan(2);
+  EXPECT_FALSE(device.take_training().has_value());
+  EXPECT_EQ(device.offered(), (std::vector<uint64_t>{1, 1}));
+  device.refuse(first.sequence);
+  const auto second = device.take_training();
+  ASSERT_TRUE(second.has_value());
   EXPECT_FALSE(device.outbox().pending());
-  EXPECT_FALSE(second.carried.returned.empty());
+  EXPECT_EQ(second->carried.returned, (std::vector<uint64_t>{1}));
 }
 
 TEST(Residual, WithoutErrorFeedbackARefusedUpdateIsForgotten) {
