@@ -24,7 +24,7 @@ struct RunConfig {
   FaultPlan faults;
   double kill_every_s = 0.0;  // a program is killed now and then; 0 = never
   double cut_every_s = 0.0;   // each link is cut now and then; 0 = never
-  double timeout_s = 0.0;  // of the whole run; 0 for none
+  double timeout_s = 0.0;     // of the whole run; 0 for none
 
   // The data.
   std::string data = "generated";

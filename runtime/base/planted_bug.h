@@ -1,5 +1,5 @@
-// Bugs that one test program plants on purpose, one at a time, to see the simulator find them. Everywhere else planted()
-// is a constant false, and nothing of this is in the program.
+// Bugs that one test program plants on purpose, one at a time, to see the simulator find them. Everywhere else
+// planted() is a constant false, and nothing of this is in the program.
 #pragma once
 
 #include <cstdint>
