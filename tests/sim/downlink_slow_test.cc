@@ -59,10 +59,11 @@ TEST(SlowDownlink, WhoNeedsRoundsForTheModelTakesPartOnceItIsThere) {
 
 TEST(SlowDownlink, CutsAndRestartsOnTheWayCostTime) {
   uint64_t cuts = 0;
-  uint64_t missing = 0;  // of 32, in the last rounds
+  uint64_t missing = 0;  // in the last rounds
   for (uint64_t seed = 7; seed <= 14; ++seed) {
     SlowFleet fleet(seed, 3.5);
-    fleet.options.plan.rounds = 22;
+    // A delta over many versions takes rounds too, and the next one is shorter: the last to catch up needs 24.
+    fleet.options.plan.rounds = 30;
     fleet.options.faults.cuts_per_minute = 0.5;
     fleet.options.faults.coordinator_crashes_per_minute = seed % 2 == 0 ? 0.2 : 0.0;
     fleet.options.faults_for = seconds(200);
@@ -73,7 +74,7 @@ TEST(SlowDownlink, CutsAndRestartsOnTheWayCostTime) {
     cuts += report.cuts;
   }
   EXPECT_GT(cuts, 15U);
-  EXPECT_LE(missing, 1U);
+  EXPECT_EQ(missing, 0U);
 }
 
 // Without deltas nothing leads on from an earlier version: the transfer begins anew with each round, and a link that is
