@@ -40,7 +40,8 @@ void Assignments::handle_away(const std::string& device) {
 void Assignments::handle_settled(Instant now, const std::string& device, uint32_t round) {
   Work& work = work_[device];
   const bool was_idle = idle_.erase({work.since, device}) != 0;
-  work.done_round = std::max(work.done_round, round);
+  // A round that has not opened is a lie, or a mistake: it must not keep the device from work for ever.
+  if (round <= round_) work.done_round = std::max(work.done_round, round);
   if (work.assigned) {
     release(now, device, work);
   } else if (was_idle) {

@@ -18,6 +18,10 @@ constexpr double kMessageBytes = 115.0;
 constexpr double kTensorBytes = 78.0;
 // The rate model is right to within this; what must arrive in time is chosen as much smaller.
 constexpr double kModelError = 0.01;
+// With dither what comes out has the noise of the step even where the update is silent: step^2 / 12 a coordinate. To
+// meet a deadline a step is at most so many times the update's root mean square, 21 times its energy: beyond it the
+// bits hardly fall any more, and what arrives moves the model by chance.
+constexpr double kNoisyStepMax = 16.0;
 
 bool takes_layers(const plan::RoundPlan& plan, const plan::ModelLayout& layout) {
   return plan.rate.per_layer && plan::has_step(plan.codec.codec) && layout.tensors.size() > 1;
@@ -57,7 +61,11 @@ Failure check_values(const plan::ModelLayout& layout, std::span<const float> upd
 Failure meet_deadline_by_step(const Subject& subject, RateDecision& decision) {
   const double payload_max = decision.link_bytes - subject.overhead_bytes;
   const auto ratio_max = static_cast<double>(subject.plan.rate.step_ratio_max);
-  const double coarsest = std::min(1e30, ratio_max * decision.rule_step);
+  double coarsest = std::min(1e30, ratio_max * decision.rule_step);
+  if (subject.plan.codec.codec != plan::CodecId::kDeadzone) {
+    const double rms = subject.norm / std::sqrt(static_cast<double>(subject.values.size()));
+    coarsest = std::clamp(kNoisyStepMax * rms, decision.rule_step, coarsest);
+  }
   const float within = codec::step_for_bytes(decision.codec, subject.values, subject.seed,
                                              std::max(0.0, payload_max * (1.0 - kModelError)), subject.scratch);
   const double step = std::clamp(static_cast<double>(within), decision.rule_step, coarsest);
