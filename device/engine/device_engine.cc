@@ -95,7 +95,8 @@ void DeviceEngine::handle_permissions(Instant now, Permissions permissions) {
   const bool training_changed = permissions.training != allowed_.training;
   allowed_ = permissions;
   follow_link_wish(now);
-  if (training_changed && link_ == Link::kUp) handle_session_up(now);  // a greeting says whether it is available
+  // A greeting says whether it is available. One that waits for its answer said how it was before.
+  if (training_changed && (link_ == Link::kUp || link_ == Link::kGreeting)) handle_session_up(now);
 }
 
 void DeviceEngine::drop_link(Instant now, const char* why) {

@@ -47,7 +47,7 @@ class Resting : public ::testing::Test {
         if (const auto* hello = std::get_if<wire::Hello>(&*message)) {
           ++hellos_;
           unavailable_ = hello->unavailable;
-          welcome_wanted_ = true;
+          welcome_wanted_ = !welcome_held_;
         }
         if (const auto* offer = std::get_if<wire::UpdateOffer>(&*message)) offered_ = offer->sequence;
       }
@@ -104,6 +104,7 @@ class Resting : public ::testing::Test {
   std::optional<StartTraining> training_;
   bool connect_wanted_ = false;
   bool welcome_wanted_ = false;
+  bool welcome_held_ = false;  // the coordinator is silent
   bool connected_ = false;
   bool unavailable_ = false;
   int hellos_ = 0;
@@ -172,6 +173,23 @@ TEST_F(Resting, ThatMayNotTrainDeliversFirstAndSaysSo) {
   EXPECT_TRUE(unavailable_);
   say(wire::UpdateAck{1, wire::UpdateState::kDurable, 0});
   EXPECT_FALSE(connected_);
+}
+
+TEST_F(Resting, WhatChangesBeforeTheWelcomeIsSaidToo) {
+  plan_round(1);
+  finish_training();
+  engine_->handle_link_down(now_, "a test");
+  pass(seconds(0));
+  welcome_held_ = true;
+  pass(seconds(2));
+  ASSERT_EQ(hellos_, 2);
+  EXPECT_FALSE(unavailable_);
+  allow(false, true);  // the first greeting is still without its answer
+  EXPECT_EQ(hellos_, 3);
+  EXPECT_TRUE(unavailable_);
+  allow(true, true);
+  EXPECT_EQ(hellos_, 4);
+  EXPECT_FALSE(unavailable_);
 }
 
 TEST_F(Resting, APlanWaitsForThePermissionToTrain) {

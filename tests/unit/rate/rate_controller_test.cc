@@ -242,6 +242,26 @@ TEST_F(RateController, ButNoCoarserThanThePlanAllows) {
   EXPECT_FALSE(decide(plan, within(0.0)).fits());
 }
 
+// A dithered step much coarser than the update is noise that somebody has to average away; without dither it is
+// silence.
+TEST_F(RateController, NorCoarserThanAnUpdateCanBear) {
+  plan::RoundPlan plan = plan_of(CodecId::kDithered, RateMode::kFixed);
+  plan.codec.bits = 3.0F;
+  plan.rate.step_ratio_max = 1e6F;
+  for (const CodecId codec : {CodecId::kDithered, CodecId::kTrellis}) {
+    plan.codec.codec = codec;
+    const RateDecision decision = decide(plan, within(55.0));
+    EXPECT_FALSE(decision.fits()) << plan::codec_name(codec);
+    EXPECT_NEAR(decision.step / rms_, 16.0, 0.1) << plan::codec_name(codec);
+  }
+  plan.codec.codec = CodecId::kDeadzone;
+  EXPECT_GT(decide(plan, within(55.0)).step / rms_, 1000.0);
+  // What the rule itself wants is the plan's business.
+  plan.codec.codec = CodecId::kDithered;
+  plan.codec.step = static_cast<float>(40.0 * rms_);
+  EXPECT_NEAR(decide(plan, within(55.0)).step / rms_, 40.0, 0.1);
+}
+
 TEST_F(RateController, ADeadlineLeavesAsManyLevelsAsFit) {
   plan::RoundPlan plan = plan_of(CodecId::kQsgd, RateMode::kFixed);
   plan.codec.levels = 127;
