@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/host/log.h"
+#include "runtime/host/release_memory.h"
 #include "runtime/host/sha256.h"
 #include "runtime/host/stop_signal.h"
 
@@ -16,6 +17,9 @@ using host::LogLevel;
 constexpr Duration kGoodbyeTime = milliseconds(500);
 // Messages taken before decisions are stored: bounds the size of one transaction and the wait for an answer.
 constexpr int kMessagesPerTurn = 2048;
+// Free memory goes back to the system when it has been busy and now nothing is due for a while.
+constexpr uint64_t kMessagesOfABurst = 1000;
+constexpr Duration kQuiet = seconds(1);
 
 std::string model_sha256(const ModelRecord& model) {
   return host::sha256_hex(
@@ -49,7 +53,13 @@ Failure CoordinatorSession::run() {
     report();
     if (host::stop_requested()) return Error::kOk;
     if (may_exit(now)) return Error::kOk;
-    RUNNEL_TRY(link_.wait(pause(clock_.now())));
+    const Duration wait = pause(clock_.now());
+    if (wait >= kQuiet && messages_since_release_ >= kMessagesOfABurst) {
+      // What many devices at once needed (handshakes, records of sessions that sleep by now) is not needed any more.
+      host::release_unused_memory();
+      messages_since_release_ = 0;
+    }
+    RUNNEL_TRY(link_.wait(wait));
   }
 }
 
@@ -57,6 +67,7 @@ void CoordinatorSession::take_messages() {
   host::RoutingId from;
   for (int taken = 0; taken < kMessagesPerTurn && link_.receive(from, received_); ++taken) {
     const Instant now = clock_.now();
+    ++messages_since_release_;
     channels_.handle_message(from, received_, now);
     take_channel_events(now);
     for (host::SessionId session = 0; channels_.poll_plaintext(session, received_);) {

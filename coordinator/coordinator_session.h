@@ -62,6 +62,7 @@ class CoordinatorSession {
   host::FrameDump& dump_;
   host::MonotonicClock clock_;
   std::vector<uint8_t> received_;
+  uint64_t messages_since_release_ = 0;
   std::vector<uint8_t> outgoing_;
   std::map<uint32_t, RoundResult> unevaluated_;  // rounds closed, their figures still to come
   std::optional<Evaluation> newest_;
