@@ -43,9 +43,16 @@ std::span<const Flight> session_flights() {
   return kSession;
 }
 
+// Most links are silent most of the time: the room of a burst is given back.
+void SimulatedLink::Direction::forget_left(Instant now) {
+  const auto left = std::find_if(leaving.begin(), leaving.end(), [now](const Leaving& each) { return each.end > now; });
+  leaving.erase(leaving.begin(), left);
+  if (leaving.empty() && leaving.capacity() > kLeavingKept) leaving = {};
+}
+
 Instant SimulatedLink::send(Way way, Instant now, uint64_t bytes) {
   Direction& line = direction(way);
-  while (!line.leaving.empty() && line.leaving.front().end <= now) line.leaving.pop_front();
+  line.forget_left(now);
   if (line.free == kNever) return kNever;
   const Instant begin = std::max(line.free, now);
   double bits = 8.0 * static_cast<double>(bytes);

@@ -45,6 +45,9 @@ void World::drain_device(SimulatedDevice& device) {
     carry_out(device, *action);
   }
   while (const auto notice = engine.poll_notice()) say(device.name, notice->text);
+  // Nobody asks for them here, and an engine that has something to say is not put away.
+  while (engine.poll_rate_report().has_value()) {
+  }
   if (device.process->outbox->entries().size() > device::kOutboxEntriesMax)
     witness_.broken(Promise::kBoundsHold, device.name + " has a longer queue than it may");
   wake_at(device, engine.next_timeout());
