@@ -231,7 +231,7 @@ TEST(Queue, WithoutALinkItTrainsFurtherOnTheSamePlan) {
   EXPECT_FALSE(device.take_training().has_value());
   EXPECT_EQ(waiting(device), (Sequences{1, 2, 3}));
   device.link_up();
-  for (const uint64_t sequence : {1, 2, 3}) device.acknowledge(sequence);
+  for (const uint64_t sequence : {uint64_t{1}, uint64_t{2}, uint64_t{3}}) device.acknowledge(sequence);
   EXPECT_EQ(device.offered(), (Sequences{1, 2, 3}));
 }
 
