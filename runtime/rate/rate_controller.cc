@@ -62,10 +62,7 @@ Failure meet_deadline_by_step(const Subject& subject, RateDecision& decision) {
   const double payload_max = decision.link_bytes - subject.overhead_bytes;
   const auto ratio_max = static_cast<double>(subject.plan.rate.step_ratio_max);
   double coarsest = std::min(1e30, ratio_max * decision.rule_step);
-  if (subject.plan.codec.codec != plan::CodecId::kDeadzone) {
-    const double rms = subject.norm / std::sqrt(static_cast<double>(subject.values.size()));
-    coarsest = std::clamp(kNoisyStepMax * rms, decision.rule_step, coarsest);
-  }
+  coarsest = std::clamp(noisy_step_max(subject, kNoisyStepMax), decision.rule_step, coarsest);
   const float within = codec::step_for_bytes(decision.codec, subject.values, subject.seed,
                                              std::max(0.0, payload_max * (1.0 - kModelError)), subject.scratch);
   const double step = std::clamp(static_cast<double>(within), decision.rule_step, coarsest);

@@ -38,6 +38,14 @@ uint32_t whole_levels(CodecId id, double levels) {
   return static_cast<uint32_t>(std::clamp(whole, 1.0, static_cast<double>(levels_max(id))));
 }
 
+// What comes out of a dithered step has the noise of the step even where the update is silent, step^2 / 12 a
+// coordinate. So many times the update's root mean square is a step at most that a number of bytes asks for: what is
+// coarser saves next to nothing.
+constexpr double kNoisyStepOfBytes = 32.0;
+// The residual of error feedback shrinks only while the noise is less than what is compressed (here half its energy);
+// else it grows from round to round, whatever is trained.
+constexpr double kNoisyStepWithFeedback = 2.4;
+
 float step_within(const Subject& subject, double bytes_max) {
   return codec::step_for_bytes(subject.plan.codec, subject.values, subject.seed, std::max(0.0, bytes_max),
                                subject.scratch);
@@ -270,8 +278,18 @@ Result<CodecSpec> finest_within(const Subject& subject, CodecSpec spec, double b
   return spec_at(fits);
 }
 
+double noisy_step_max(const Subject& subject, double ratio) {
+  if (subject.norm == 0.0 || subject.plan.codec.codec == CodecId::kDeadzone) return kStepMax;
+  const double rms = subject.norm / std::sqrt(subject.count());
+  return rms * (subject.plan.codec.error_feedback ? std::min(ratio, kNoisyStepWithFeedback) : ratio);
+}
+
 double rule_step(const Subject& subject) {
-  return std::clamp(step_of_mode(subject) * time_factor(subject), kStepMin, kStepMax);
+  double step = step_of_mode(subject) * time_factor(subject);
+  const RateMode mode = subject.plan.rate.mode;
+  if (mode == RateMode::kBudget || mode == RateMode::kKimad)
+    step = std::min(step, noisy_step_max(subject, kNoisyStepOfBytes));
+  return std::clamp(step, kStepMin, kStepMax);
 }
 
 Result<CodecSpec> rule_spec(const Subject& subject, double& levels) {

@@ -41,6 +41,10 @@ Result<plan::CodecSpec> finest_within(const Subject& subject, plan::CodecSpec sp
 // Payload bytes that a budget leaves for this round if all rounds are alike; may be negative.
 double even_share_bytes(const Subject& subject);
 
+// The coarsest step that the update can bear: `ratio` times its root mean square for schemes whose noise does not
+// depend on the update (dithered, trellis), less with error feedback; no limit for the others.
+double noisy_step_max(const Subject& subject, double ratio);
+
 // The step that the rule wants, in [1e-30, 1e30]. REQUIRES: plan::has_step.
 double rule_step(const Subject& subject);
 

@@ -262,6 +262,21 @@ TEST_F(RateController, NorCoarserThanAnUpdateCanBear) {
   EXPECT_NEAR(decide(plan, within(55.0)).step / rms_, 40.0, 0.1);
 }
 
+// The residual of error feedback has to shrink: no rule that counts bytes may add more noise than there is update.
+TEST_F(RateController, WithErrorFeedbackTheNoiseStaysBelowTheUpdate) {
+  for (const RateMode mode : {RateMode::kBudget, RateMode::kKimad}) {
+    plan::RoundPlan plan = plan_of(CodecId::kDithered, mode);
+    plan.rate.budget_bytes = 100;
+    LinkLimits limits = within(1e6);
+    limits.round_bytes = 100.0;
+    EXPECT_GT(decide(plan, limits).step / rms_, 8.0) << plan::rate_mode_name(mode);
+    plan.codec.error_feedback = true;
+    EXPECT_NEAR(decide(plan, limits).step / rms_, 2.4, 0.05) << plan::rate_mode_name(mode);
+    plan.codec.codec = CodecId::kDeadzone;
+    EXPECT_GT(decide(plan, limits).step / rms_, 3.0) << plan::rate_mode_name(mode);
+  }
+}
+
 TEST_F(RateController, ADeadlineLeavesAsManyLevelsAsFit) {
   plan::RoundPlan plan = plan_of(CodecId::kQsgd, RateMode::kFixed);
   plan.codec.levels = 127;
