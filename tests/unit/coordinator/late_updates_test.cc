@@ -144,7 +144,7 @@ TEST_F(LateUpdates, WaitForTheNextRoundWhereNoneIsOpen) {
 }
 
 TEST_F(LateUpdates, AndARestartGiveTheSameBits) {
-  const auto end = [this](bool restart) {
+  const auto end = [](bool restart) {
     LateUpdates other;
     other.begin_late(2);
     other.send({.device = "valve", .round = 1, .by = 0.1F, .sample_count = 3});
