@@ -48,7 +48,7 @@ std::unique_ptr<data::ExampleSource> sample(data::Dataset dataset, uint32_t coun
   std::vector<uint32_t> rows = shuffled(all_rows(dataset), kTestPart);
   rows.resize(std::min<size_t>(rows.size(), count));
   std::sort(rows.begin(), rows.end());
-  return std::make_unique<RowsOf>(shared(std::move(dataset)), std::move(rows));
+  return std::make_unique<data::RowsOf>(shared(std::move(dataset)), std::move(rows));
 }
 
 void set_model(RateTask& task, const char* name) {
@@ -76,7 +76,7 @@ void make_fashion(const TaskOptions& options, RateTask& task) {
     const auto kept = static_cast<size_t>(std::ceil(options.train_share * static_cast<double>(rows.size())));
     rows.resize(std::max<size_t>(1, std::min(rows.size(), kept)));
     std::sort(rows.begin(), rows.end());
-    task.parts.push_back(std::make_unique<RowsOf>(all, std::move(rows)));
+    task.parts.push_back(std::make_unique<data::RowsOf>(all, std::move(rows)));
   }
   task.test = sample(valued(host::load_test_set(spec)), options.test_examples);
   set_model(task, "fashion-cnn");

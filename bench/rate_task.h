@@ -16,6 +16,7 @@
 #include "fleet/rate_trace.h"
 #include "runtime/data/dataset.h"
 #include "runtime/data/example_source.h"
+#include "runtime/data/rows_of.h"
 #include "runtime/plan/model_spec.h"
 
 namespace runnel::bench {
@@ -26,21 +27,6 @@ struct TaskOptions {
   double train_share = 0.2;    // of each device's examples, (0, 1]; har and generated keep all
   uint32_t test_examples = 2000;
   uint64_t seed = 1;  // of the partition and the links
-};
-
-// Some rows of a dataset that others share.
-class RowsOf final : public data::ExampleSource {
- public:
-  RowsOf(std::shared_ptr<const data::Dataset> all, std::vector<uint32_t> rows)
-      : all_(std::move(all)), rows_(std::move(rows)) {}
-  uint32_t example_count() const override { return static_cast<uint32_t>(rows_.size()); }
-  uint32_t input_count() const override { return all_->input_count(); }
-  uint32_t class_count() const override { return all_->class_count(); }
-  uint32_t read(uint32_t index, std::span<float> input) const override { return all_->read(rows_[index], input); }
-
- private:
-  std::shared_ptr<const data::Dataset> all_;
-  std::vector<uint32_t> rows_;
 };
 
 struct RateTask {

@@ -1,27 +1,13 @@
 #include "fleet/simulate/simulated_task.h"
 
 #include "runtime/base/arena.h"
+#include "runtime/data/rows_of.h"
 #include "runtime/host/dataset_file.h"
 
 namespace runnel::fleet {
 namespace {
 
 constexpr uint32_t kEvaluationBatch = 32;
-
-// Some rows of a set that many share.
-class Rows final : public data::ExampleSource {
- public:
-  Rows(std::shared_ptr<const data::Dataset> all, std::vector<uint32_t> rows)
-      : all_(std::move(all)), rows_(std::move(rows)) {}
-  uint32_t example_count() const override { return static_cast<uint32_t>(rows_.size()); }
-  uint32_t input_count() const override { return all_->input_count(); }
-  uint32_t class_count() const override { return all_->class_count(); }
-  uint32_t read(uint32_t index, std::span<float> input) const override { return all_->read(rows_[index], input); }
-
- private:
-  std::shared_ptr<const data::Dataset> all_;
-  std::vector<uint32_t> rows_;
-};
 
 }  // namespace
 
@@ -57,7 +43,7 @@ Result<std::unique_ptr<SimulatedTask>> SimulatedTask::create(const data::DataSpe
 }
 
 std::shared_ptr<const data::ExampleSource> SimulatedTask::examples_of(uint32_t device) const {
-  if (partition_.has_value()) return std::make_shared<Rows>(all_, partition_->rows_of(device));
+  if (partition_.has_value()) return std::make_shared<data::RowsOf>(all_, partition_->rows_of(device));
   return std::make_shared<data::Dataset>(data::generate_training_part(
       spec_.generated, spec_.partition, spec_.effective_scale(data::ElementType::kI16), device, seed_));
 }

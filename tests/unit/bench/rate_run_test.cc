@@ -58,7 +58,7 @@ TEST(RateTask, GeneratedNeedsNoFiles) {
 TEST(RateTask, RowsOfReadsWhatItWasGiven) {
   data::Dataset all(data::ElementType::kU8, 1, 3, 1.0F);
   for (uint8_t i = 0; i < 5; ++i) ASSERT_TRUE(all.append(ByteView(&i, 1), i % 3U).ok());
-  const RowsOf rows(std::make_shared<const data::Dataset>(std::move(all)), {4, 1});
+  const data::RowsOf rows(std::make_shared<const data::Dataset>(std::move(all)), {4, 1});
   float value = 0.0F;
   EXPECT_EQ(rows.example_count(), 2U);
   EXPECT_EQ(rows.read(0, {&value, 1}), 1U);
