@@ -57,7 +57,15 @@ void DeviceEngine::give_back_overtaken(Instant now, const plan::RoundPlan& plan)
       reset_upload();
     }
     if (entry.sequence <= last_sequence_there_) {
-      // It counted, and the disk would not take note of it: what the next update makes up for is its residual alone.
+      // It counted, and the answer that said so was lost or the disk would not take note of it: what the next update
+      // makes up for is its residual alone.
+      if (last_acknowledged_ < entry.sequence) {
+        ++updates_acknowledged_;
+        last_acknowledged_ = entry.sequence;
+        notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator", number(entry.sequence),
+               entry.round);
+      }
+      report(rate_.handle_outcome(now, entry.sequence, UploadOutcome::kInTime, false));
       static_cast<void>(outbox_.settle(entry.sequence, rate_.state()).ok());
       continue;
     }
