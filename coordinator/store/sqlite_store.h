@@ -35,7 +35,7 @@ class SqliteStore final : public Store {
 
   // How long a call waits for another process's transaction. 0: not at all.
   void set_busy_timeout_ms(int timeout_ms);
-  // The file will not grow beyond about this (a page, 4 KiB, at least what it has now): a call that needs more fails
+  // The file will not grow beyond about this (a page, 16 KiB, at least what it has now): a call that needs more fails
   // with kStorageFull, as on a full disk. The write-ahead log next to it is not counted.
   void set_file_bytes_max(uint64_t bytes_max);
   // REQUIRES: models_kept > 0.

@@ -57,6 +57,18 @@ void run_sql(const std::string& path, const char* sql) {
   sqlite3_close(handle);
 }
 
+int64_t pragma_of(const std::string& path, const char* sql) {
+  sqlite3* handle = nullptr;
+  EXPECT_EQ(sqlite3_open(path.c_str(), &handle), SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  EXPECT_EQ(sqlite3_prepare_v2(handle, sql, -1, &statement, nullptr), SQLITE_OK) << sqlite3_errmsg(handle);
+  EXPECT_EQ(sqlite3_step(statement), SQLITE_ROW);
+  const int64_t value = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(handle);
+  return value;
+}
+
 // After a full disk: nothing of the failed call is there, everything before it is, and with room again the same call
 // works.
 void expect_survives_full_storage(std::unique_ptr<SqliteStore> store, const std::string& path,
@@ -160,6 +172,42 @@ TEST(StoreWorldTest, BringsAFileOfTheFirstFormatUpToDate) {
   }
 }
 
+// Some builds of SQLite write zeros over what is deleted.
+TEST(StoreWorldTest, TheEndOfARoundDoesNotWriteItsUpdatesAgain) {
+  TempFolder folder;
+  const std::string path = folder.file("fleet.db");
+  std::unique_ptr<SqliteStore> store = store_with_round(path);
+  ASSERT_TRUE(store->accept_updates(update_of("a", 1 << 20)).ok());
+  const uint64_t before = std::filesystem::file_size(path + "-wal");
+  RoundResult closed;
+  closed.round = 1;
+  closed.model = {2, {2.0F, 3.0F, 4.0F}};
+  ASSERT_TRUE(store->close_round(closed).ok());
+  const uint64_t after = std::filesystem::file_size(path + "-wal");
+  ASSERT_GT(after, before);
+  EXPECT_LT(after - before, 512U << 10);
+}
+
+// A file keeps the pages that it was made with.
+TEST(StoreWorldTest, GoesOnWithAFileOfSmallerPages) {
+  TempFolder folder;
+  const std::string path = folder.file("fleet.db");
+  ASSERT_TRUE(store_with_round(path)->accept_updates(update_of("a", 100'000)).ok());
+  EXPECT_EQ(pragma_of(path, "PRAGMA page_size"), 16 * 1024);
+  run_sql(path, "PRAGMA journal_mode=DELETE; PRAGMA page_size=4096; VACUUM");
+  ASSERT_EQ(pragma_of(path, "PRAGMA page_size"), 4096);
+  std::unique_ptr<SqliteStore> store = open_store(path);
+  ASSERT_TRUE(store);
+  ASSERT_TRUE(store->accept_updates(update_of("b", 100'000)).ok());
+  ASSERT_EQ(store->load()->accepted.size(), 2U);
+  RoundResult closed;
+  closed.round = 1;
+  closed.model = {2, {2.0F, 3.0F, 4.0F}};
+  EXPECT_TRUE(store->close_round(closed).ok());
+  EXPECT_EQ(pragma_of(path, "PRAGMA page_size"), 4096);
+  EXPECT_EQ(store->load()->model.version, 2U);
+}
+
 TEST(StoreWorldTest, NamesAMissingFile) {
   TempFolder folder;
   const Failure failure = open_failure(folder.file("fleet.db"));
@@ -207,11 +255,13 @@ TEST(StoreWorldTest, FindsDamagedPages) {
   const std::string path = folder.file("fleet.db");
   store_with_round(path).reset();
   const std::string intact = read_text(path);
-  ASSERT_GT(intact.size(), 3U * 4096);
+  constexpr size_t kPageBytes = 16 * 1024;
+  ASSERT_EQ(intact.size() % kPageBytes, 0U);
+  ASSERT_GT(intact.size(), 3 * kPageBytes);
   unsigned found = 0;
-  for (size_t page = 1; page < intact.size() / 4096; ++page) {
+  for (size_t page = 1; page < intact.size() / kPageBytes; ++page) {
     std::string damaged = intact;
-    damaged.replace(page * 4096, 4096, std::string(4096, '\x5A'));
+    damaged.replace(page * kPageBytes, kPageBytes, std::string(kPageBytes, '\x5A'));
     write_text(path, damaged);
     Result<std::unique_ptr<SqliteStore>> opened = SqliteStore::open(path, false);
     ASSERT_FALSE(opened.ok()) << "page " << page;
