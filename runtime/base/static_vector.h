@@ -1,6 +1,7 @@
 // A vector whose capacity is part of its type: no heap, trivially destructible contents only.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <type_traits>
@@ -32,6 +33,9 @@ class StaticVector {
   const T* end() const { return items_.data() + size_; }
   T* begin() { return items_.data(); }
   T* end() { return items_.data() + size_; }
+  friend bool operator==(const StaticVector& a, const StaticVector& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
 
  private:
   std::array<T, kCapacity> items_{};

@@ -1,5 +1,6 @@
 #include "runtime/plan/model_spec.h"
 
+#include <cmath>
 #include <cstdio>
 
 namespace runnel::plan {
@@ -17,22 +18,47 @@ Failure bad_layer(uint32_t index, LayerKind kind, Error error, const char* what)
   return fail(error, "layer %u (%s): %s", index, layer_kind_name(kind), what);
 }
 
-Failure add_tensor(ModelLayout& layout, uint32_t layer, LayerKind kind, const char* part, uint64_t count,
-                   uint32_t fan_in) {
-  if (count > kParametersMax - layout.parameter_count) {
-    return bad_layer(layer, kind, Error::kLimit, "the model would have more than 2^26 parameters");
+// Collects tensors in layer order; arrange() gives them their places.
+struct Tensors {
+  StaticVector<TensorInfo, kTensorsMax> all;
+  uint64_t count = 0;
+
+  Failure add(uint32_t index, const LayerSpec& layer, const char* part, uint64_t elements, uint64_t fan_in,
+              float initial = 0.0F, bool statistic = false) {
+    if (elements > kParametersMax - count)
+      return bad_layer(index, layer.kind, Error::kLimit, "the model would have more than 2^26 parameters");
+    TensorInfo tensor;
+    char name[32];
+    std::snprintf(name, sizeof name, "%u.%s.%s", index, layer_kind_name(layer.kind), part);
+    RUNNEL_ASSERT(tensor.name.assign(name));
+    tensor.layer = index;
+    tensor.count = static_cast<uint32_t>(elements);
+    tensor.fan_in = static_cast<uint32_t>(fan_in);
+    tensor.initial = initial;
+    tensor.sharing = layer.sharing;
+    tensor.trained = !statistic && layer.sharing != Sharing::kFrozen;
+    if (!all.push_back(tensor)) return bad_layer(index, layer.kind, Error::kLimit, "more than 128 tensors");
+    count += elements;
+    return Error::kOk;
   }
-  TensorInfo tensor;
-  char name[32];
-  std::snprintf(name, sizeof name, "%u.%s.%s", layer, layer_kind_name(kind), part);
-  RUNNEL_ASSERT(tensor.name.assign(name));
-  tensor.layer = layer;
-  tensor.offset = layout.parameter_count;
-  tensor.count = static_cast<uint32_t>(count);
-  tensor.fan_in = fan_in;
-  if (!layout.tensors.push_back(tensor)) return bad_layer(layer, kind, Error::kLimit, "more than 128 tensors");
-  layout.parameter_count += tensor.count;
-  return Error::kOk;
+};
+
+void arrange(const Tensors& tensors, ModelLayout& layout) {
+  uint32_t offset = 0;
+  for (uint8_t part = 0; part < kSharingCount; ++part) {
+    for (TensorInfo tensor : tensors.all) {
+      if (static_cast<uint8_t>(tensor.sharing) != part) continue;
+      tensor.offset = offset;
+      offset += tensor.count;
+      RUNNEL_ASSERT(layout.tensors.push_back(tensor));
+    }
+    if (part == 0) {
+      layout.shared_count = offset;
+      layout.shared_tensors = static_cast<uint32_t>(layout.tensors.size());
+    }
+    if (part == 1) layout.trained_count = offset;
+  }
+  layout.parameter_count = offset;
 }
 
 // The output length of a window of `kernel` moved by `stride` over `input` + 2 * `padding`; 0 when the window does not
@@ -59,44 +85,198 @@ Result<Shape> slide(uint32_t index, const LayerSpec& layer, const Shape& input, 
   return output;
 }
 
-Result<Shape> lay_out(ModelLayout& layout, uint32_t index, const LayerSpec& layer, const Shape& input) {
+Failure check_units(uint32_t index, const LayerSpec& layer) {
+  if (within(layer.units, 1, kDimensionMax)) return Error::kOk;
+  return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
+}
+
+// `value` must lie in [low, high]; NaN does not.
+Failure check_value(uint32_t index, const LayerSpec& layer, const char* name, float low, float high) {
+  if (layer.value >= low && layer.value <= high) return Error::kOk;
+  return fail(std::isfinite(layer.value) ? Error::kOutOfRange : Error::kNotFinite,
+              "layer %u (%s): %s must be %g..%g, not %g", index, layer_kind_name(layer.kind), name,
+              static_cast<double>(low), static_cast<double>(high), static_cast<double>(layer.value));
+}
+
+Result<Shape> lay_out_dense(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+  if (input.height != 1 || input.width != 1)
+    return bad_layer(index, layer.kind, Error::kShape, "its input is an image; put a flatten layer before it");
+  RUNNEL_TRY(check_units(index, layer));
+  RUNNEL_TRY(tensors.add(index, layer, "weight", uint64_t{layer.units} * input.channels, input.channels));
+  if (layer.bias) RUNNEL_TRY(tensors.add(index, layer, "bias", layer.units, 0));
+  return Shape{layer.units, 1, 1};
+}
+
+Result<Shape> lay_out_conv2d(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+  RUNNEL_TRY(check_units(index, layer));
+  if (layer.groups == 0 || input.channels % layer.groups != 0 || layer.units % layer.groups != 0) {
+    return fail(Error::kShape, "layer %u (%s): groups must divide its %u input channels and %u units; %u does not",
+                index, layer_kind_name(layer.kind), input.channels, layer.units, layer.groups);
+  }
+  Result<Shape> output = slide(index, layer, input, layer.units);
+  if (!output) return output;
+  const uint64_t fan_in = uint64_t{input.channels / layer.groups} * layer.kernel.height * layer.kernel.width;
+  if (fan_in > kParametersMax) return bad_layer(index, layer.kind, Error::kLimit, "more than 2^26 weights a unit");
+  RUNNEL_TRY(tensors.add(index, layer, "weight", layer.units * fan_in, fan_in));
+  if (layer.bias) RUNNEL_TRY(tensors.add(index, layer, "bias", layer.units, 0));
+  return output;
+}
+
+Result<Shape> lay_out_norm(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+  RUNNEL_TRY(check_value(index, layer, "epsilon", 1e-12F, 1.0F));
+  if (layer.kind == LayerKind::kGroupNorm && (layer.groups == 0 || input.channels % layer.groups != 0)) {
+    return fail(Error::kShape, "layer %u (%s): groups must divide its %u channels; %u does not", index,
+                layer_kind_name(layer.kind), input.channels, layer.groups);
+  }
+  const uint64_t count = layer.kind == LayerKind::kLayerNorm ? input.count() : input.channels;
+  RUNNEL_TRY(tensors.add(index, layer, "scale", count, 0, 1.0F));
+  RUNNEL_TRY(tensors.add(index, layer, "shift", count, 0));
+  if (layer.kind != LayerKind::kBatchNorm) return input;
+  RUNNEL_TRY(tensors.add(index, layer, "mean", count, 0, 0.0F, true));
+  RUNNEL_TRY(tensors.add(index, layer, "variance", count, 0, 1.0F, true));
+  return input;
+}
+
+Result<Shape> lay_out_embedding(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+  RUNNEL_TRY(check_units(index, layer));
+  if (input.channels != 1 || input.height != 1)
+    return bad_layer(index, layer.kind, Error::kShape, "its input must be one channel of whole numbers");
+  if (!within(layer.vocabulary, 1, kDimensionMax))
+    return bad_layer(index, layer.kind, Error::kOutOfRange, "vocabulary must be 1..2^20");
+  // Unlike a product's, the size of what comes out does not depend on the number of rows.
+  RUNNEL_TRY(tensors.add(index, layer, "weight", uint64_t{layer.vocabulary} * layer.units, layer.units));
+  return Shape{layer.units, 1, input.width};
+}
+
+Result<Shape> lay_out_recurrent(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+  RUNNEL_TRY(check_units(index, layer));
+  if (input.height != 1)
+    return bad_layer(index, layer.kind, Error::kShape, "its input must be a sequence: channels, 1, steps");
+  const uint64_t rows = uint64_t{layer.units} * (layer.kind == LayerKind::kGru ? 3 : 4);
+  RUNNEL_TRY(tensors.add(index, layer, "weight_input", rows * input.channels, input.channels));
+  RUNNEL_TRY(tensors.add(index, layer, "weight_hidden", rows * layer.units, layer.units));
+  if (layer.bias) {
+    RUNNEL_TRY(tensors.add(index, layer, "bias_input", rows, 0));
+    RUNNEL_TRY(tensors.add(index, layer, "bias_hidden", rows, 0));
+  }
+  return Shape{layer.units, 1, layer.every_step ? input.width : 1};
+}
+
+Result<Shape> join(uint32_t index, const LayerSpec& layer, const StaticVector<Shape, kJoinMax>& inputs) {
+  if (inputs.size() < 2) return bad_layer(index, layer.kind, Error::kShape, "it takes 2 to 4 inputs");
+  Shape output = inputs[0];
+  for (uint32_t which = 1; which < inputs.size(); ++which) {
+    const Shape& other = inputs[which];
+    const bool fits =
+        layer.kind == LayerKind::kAdd ? other == output : other.height == output.height && other.width == output.width;
+    if (!fits) {
+      return fail(Error::kShape, "layer %u (%s): an input of %ux%ux%u does not fit one of %ux%ux%u", index,
+                  layer_kind_name(layer.kind), other.channels, other.height, other.width, inputs[0].channels,
+                  inputs[0].height, inputs[0].width);
+    }
+    if (layer.kind == LayerKind::kConcat) output.channels += other.channels;
+  }
+  return output;
+}
+
+// `inputs` has at least one shape, and one alone unless the layer joins.
+Result<Shape> lay_out(Tensors& tensors, uint32_t index, const LayerSpec& layer,
+                      const StaticVector<Shape, kJoinMax>& inputs) {
+  const Shape& input = inputs[0];
   switch (layer.kind) {
-    case LayerKind::kDense: {
-      if (input.height != 1 || input.width != 1) {
-        return bad_layer(index, layer.kind, Error::kShape, "its input is an image; put a flatten layer before it");
-      }
-      if (!within(layer.units, 1, kDimensionMax))
-        return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
-      RUNNEL_TRY(
-          add_tensor(layout, index, layer.kind, "weight", uint64_t{layer.units} * input.channels, input.channels));
-      RUNNEL_TRY(add_tensor(layout, index, layer.kind, "bias", layer.units, 0));
-      return Shape{layer.units, 1, 1};
-    }
-    case LayerKind::kConv2d: {
-      if (!within(layer.units, 1, kDimensionMax))
-        return bad_layer(index, layer.kind, Error::kOutOfRange, "units must be 1..2^20");
-      Result<Shape> output = slide(index, layer, input, layer.units);
-      if (!output) return output;
-      const uint64_t fan_in = uint64_t{input.channels} * layer.kernel.height * layer.kernel.width;
-      if (fan_in > kParametersMax) return bad_layer(index, layer.kind, Error::kLimit, "more than 2^26 weights a unit");
-      RUNNEL_TRY(add_tensor(layout, index, layer.kind, "weight", layer.units * fan_in, static_cast<uint32_t>(fan_in)));
-      RUNNEL_TRY(add_tensor(layout, index, layer.kind, "bias", layer.units, 0));
-      return output;
-    }
+    case LayerKind::kDense:
+      return lay_out_dense(tensors, index, layer, input);
+    case LayerKind::kConv2d:
+      return lay_out_conv2d(tensors, index, layer, input);
     case LayerKind::kMaxPool2d:
     case LayerKind::kAvgPool2d:
       if (layer.padding != Extent{0, 0})
         return bad_layer(index, layer.kind, Error::kUnsupported, "pooling takes no padding");
       return slide(index, layer, input, input.channels);
+    case LayerKind::kGlobalAvgPool:
+    case LayerKind::kGlobalMaxPool:
+      return Shape{input.channels, 1, 1};
     case LayerKind::kRelu:
+    case LayerKind::kRelu6:
+    case LayerKind::kTanh:
+    case LayerKind::kSigmoid:
+    case LayerKind::kGelu:
+      return input;
+    case LayerKind::kLeakyRelu:
+      RUNNEL_TRY(check_value(index, layer, "slope", 0.0F, 1.0F));
+      return input;
+    case LayerKind::kDropout:
+      RUNNEL_TRY(check_value(index, layer, "rate", 0.0F, 0.95F));
       return input;
     case LayerKind::kFlatten:
       return Shape{static_cast<uint32_t>(input.count()), 1, 1};
+    case LayerKind::kReshape:
+      if (layer.shape.count() != input.count() || !within(layer.shape.channels, 1, kDimensionMax) ||
+          !within(layer.shape.height, 1, kDimensionMax) || !within(layer.shape.width, 1, kDimensionMax)) {
+        return bad_layer(index, layer.kind, Error::kShape, "its shape must have as many values as its input");
+      }
+      return layer.shape;
+    case LayerKind::kBatchNorm:
+    case LayerKind::kGroupNorm:
+    case LayerKind::kLayerNorm:
+      return lay_out_norm(tensors, index, layer, input);
+    case LayerKind::kEmbedding:
+      return lay_out_embedding(tensors, index, layer, input);
+    case LayerKind::kGru:
+    case LayerKind::kLstm:
+      return lay_out_recurrent(tensors, index, layer, input);
+    case LayerKind::kAdd:
+    case LayerKind::kConcat:
+      return join(index, layer, inputs);
   }
   return fail(Error::kUnsupported, "layer %u: unknown kind %u", index, static_cast<unsigned>(layer.kind));
 }
 
+Failure gather_inputs(const ModelSpec& spec, const ModelLayout& layout, uint32_t index,
+                      StaticVector<Shape, kJoinMax>& shapes) {
+  const LayerSpec& layer = spec.layers[index];
+  const bool joins = layer.kind == LayerKind::kAdd || layer.kind == LayerKind::kConcat;
+  if (layer.inputs.size() > 1 && !joins)
+    return bad_layer(index, layer.kind, Error::kShape, "it takes one input; add and concat take several");
+  for (uint32_t which = 0; which < input_count(layer); ++which) {
+    const uint32_t source = source_of(spec, index, which);
+    if (source > index) return bad_layer(index, layer.kind, Error::kOutOfRange, "an input must be an earlier layer");
+    RUNNEL_ASSERT(shapes.push_back(source == 0 ? spec.input : layout.outputs[source - 1]));
+  }
+  return Error::kOk;
+}
+
+Failure check_loss(const ModelSpec& spec, const Shape& output, ModelLayout& layout) {
+  const LossSpec& loss = spec.loss;
+  const bool softmax = loss.kind == LossKind::kSoftmaxCrossEntropy;
+  if (static_cast<uint8_t>(loss.kind) >= kLossKindCount || static_cast<uint8_t>(loss.target) >= kTargetKindCount)
+    return fail(Error::kUnsupported, "a loss or a target of unknown kind");
+  if (softmax != (loss.target == TargetKind::kLabels)) {
+    return fail(Error::kInvalidArgument, "the loss %s cannot be compared with %s", loss_kind_name(loss.kind),
+                target_kind_name(loss.target));
+  }
+  if (!(loss.label_smoothing >= 0.0F && loss.label_smoothing < 1.0F))
+    return fail(Error::kOutOfRange, "label_smoothing must be in [0, 1)");
+  if (!(loss.huber_delta > 0.0F && loss.huber_delta <= 1e6F))
+    return fail(Error::kOutOfRange, "huber_delta must be above 0 and at most 1e6");
+  if (output.channels != spec.classes) {
+    return fail(Error::kShape, "the last layer gives %ux%ux%u values, not the %u classes' logits", output.channels,
+                output.height, output.width, spec.classes);
+  }
+  if (loss.target == TargetKind::kInput && output.count() != spec.input.count()) {
+    return fail(Error::kShape, "the last layer gives %llu values to compare with the %llu of the input",
+                static_cast<unsigned long long>(output.count()), static_cast<unsigned long long>(spec.input.count()));
+  }
+  layout.target_count = static_cast<uint32_t>(softmax ? uint64_t{output.height} * output.width : output.count());
+  return Error::kOk;
+}
+
 }  // namespace
+
+uint32_t source_of(const ModelSpec& spec, uint32_t index, uint32_t which) {
+  const LayerSpec& layer = spec.layers[index];
+  return layer.inputs.empty() ? index : layer.inputs[which];
+}
 
 Result<ModelLayout> make_layout(const ModelSpec& spec) {
   if (!within(spec.input.channels, 1, kDimensionMax) || !within(spec.input.height, 1, kDimensionMax) ||
@@ -104,45 +284,56 @@ Result<ModelLayout> make_layout(const ModelSpec& spec) {
     return fail(Error::kOutOfRange, "input %ux%ux%u: each side must be 1..2^20 and the whole at most 2^24 values",
                 spec.input.channels, spec.input.height, spec.input.width);
   }
-  if (!within(spec.classes, 2, 65536))
-    return fail(Error::kOutOfRange, "classes must be 2..65536, not %u", spec.classes);
+  const uint32_t classes_min = spec.loss.kind == LossKind::kSoftmaxCrossEntropy ? 2 : 1;
+  if (!within(spec.classes, classes_min, 65536))
+    return fail(Error::kOutOfRange, "classes must be %u..65536, not %u", classes_min, spec.classes);
   if (spec.layers.empty()) return fail(Error::kMalformed, "the model has no layers");
 
   ModelLayout layout;
-  Shape shape = spec.input;
+  Tensors tensors;
   for (uint32_t index = 0; index < spec.layers.size(); ++index) {
-    Result<Shape> output = lay_out(layout, index, spec.layers[index], shape);
+    const LayerSpec& layer = spec.layers[index];
+    if (static_cast<uint8_t>(layer.sharing) >= kSharingCount)
+      return fail(Error::kUnsupported, "layer %u: unknown sharing %u", index, static_cast<unsigned>(layer.sharing));
+    StaticVector<Shape, kJoinMax> inputs;
+    RUNNEL_TRY(gather_inputs(spec, layout, index, inputs));
+    Result<Shape> output = lay_out(tensors, index, layer, inputs);
     if (!output) return output.failure();
-    shape = *output;
-    if (shape.count() > kActivationMax) {
-      return bad_layer(index, spec.layers[index].kind, Error::kLimit, "its output has more than 2^24 values");
-    }
-    RUNNEL_ASSERT(layout.outputs.push_back(shape));
+    if (output->count() > kActivationMax)
+      return bad_layer(index, layer.kind, Error::kLimit, "its output has more than 2^24 values");
+    RUNNEL_ASSERT(layout.outputs.push_back(*output));
   }
-  if (shape != Shape{spec.classes, 1, 1}) {
-    return fail(Error::kShape, "the last layer gives %ux%ux%u values, not the %u classes' logits", shape.channels,
-                shape.height, shape.width, spec.classes);
-  }
-  if (layout.parameter_count == 0) return fail(Error::kMalformed, "the model has nothing to train");
+  RUNNEL_TRY(check_loss(spec, layout.outputs.back(), layout));
+  arrange(tensors, layout);
+  if (layout.shared_count == 0) return fail(Error::kMalformed, "the model has nothing to train");
   return layout;
 }
 
+const char* loss_kind_name(LossKind kind) {
+  constexpr const char* kNames[] = {"softmax", "binary", "mse", "huber"};
+  const auto number = static_cast<uint8_t>(kind);
+  return number < kLossKindCount ? kNames[number] : "unknown";
+}
+
+const char* target_kind_name(TargetKind kind) {
+  constexpr const char* kNames[] = {"labels", "values", "input"};
+  const auto number = static_cast<uint8_t>(kind);
+  return number < kTargetKindCount ? kNames[number] : "unknown";
+}
+
+const char* sharing_name(Sharing sharing) {
+  constexpr const char* kNames[] = {"shared", "local", "frozen"};
+  const auto number = static_cast<uint8_t>(sharing);
+  return number < kSharingCount ? kNames[number] : "unknown";
+}
+
 const char* layer_kind_name(LayerKind kind) {
-  switch (kind) {
-    case LayerKind::kDense:
-      return "dense";
-    case LayerKind::kConv2d:
-      return "conv2d";
-    case LayerKind::kMaxPool2d:
-      return "max_pool2d";
-    case LayerKind::kAvgPool2d:
-      return "avg_pool2d";
-    case LayerKind::kRelu:
-      return "relu";
-    case LayerKind::kFlatten:
-      return "flatten";
-  }
-  return "unknown";
+  constexpr const char* kNames[] = {
+      "unknown",         "dense",   "conv2d",     "max_pool2d", "avg_pool2d", "relu", "flatten",    "global_avg_pool",
+      "global_max_pool", "relu6",   "leaky_relu", "tanh",       "sigmoid",    "gelu", "batch_norm", "group_norm",
+      "layer_norm",      "dropout", "embedding",  "gru",        "lstm",       "add",  "concat",     "reshape"};
+  const auto number = static_cast<uint8_t>(kind);
+  return number <= kLayerKindLast ? kNames[number] : "unknown";
 }
 
 }  // namespace runnel::plan

@@ -13,7 +13,7 @@ void initialize_parameters(const plan::ModelLayout& layout, uint64_t seed, std::
     const plan::TensorInfo& tensor = layout.tensors[index];
     const std::span<float> values = parameters.subspan(tensor.offset, tensor.count);
     if (tensor.fan_in == 0) {
-      std::ranges::fill(values, 0.0F);
+      std::ranges::fill(values, tensor.initial);
       continue;
     }
     const CounterRng rng(derive_key(seed, index));

@@ -21,6 +21,13 @@ tensor::Window2d window_of(const plan::LayerSpec& layer, const plan::Shape& inpu
 Result<Network> Network::plan(const plan::ModelSpec& spec, uint32_t batch_size, Use use, BlockLayout& block_layout) {
   const Result<plan::ModelLayout> model = plan::make_layout(spec);
   if (!model) return model.failure();
+  for (const plan::LayerSpec& layer : spec.layers) {
+    if (layer.kind > LayerKind::kFlatten || !layer.inputs.empty() || layer.groups != 1 || !layer.bias ||
+        layer.sharing != plan::Sharing::kShared) {
+      return fail(Error::kUnsupported, "a layer of kind %s", plan::layer_kind_name(layer.kind));
+    }
+  }
+  if (spec.loss != plan::LossSpec{} || model->target_count != 1) return fail(Error::kUnsupported, "the loss");
   Network network;
   network.parameter_count_ = model->parameter_count;
   network.input_count_ = static_cast<uint32_t>(spec.input.count());
@@ -167,7 +174,7 @@ void Network::forward_layer(const Layer& layer, std::span<const float> parameter
     case LayerKind::kRelu:
       if (!layer.relu_done) tensor::relu_forward(output);
       return;
-    case LayerKind::kFlatten:
+    default:
       return;
   }
 }
@@ -194,7 +201,7 @@ void Network::backward_layer(const Layer& layer, std::span<const float> paramete
       return tensor::avg_pool2d_backward(layer.window, examples, output_gradient, input_gradient);
     case LayerKind::kRelu:
       return tensor::relu_backward(part(layer.output, examples, layer.output_count), output_gradient);
-    case LayerKind::kFlatten:
+    default:
       return;
   }
 }

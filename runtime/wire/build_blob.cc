@@ -9,11 +9,30 @@ namespace {
 
 // What one tensor's table, vtable, name, offsets and padding take at most.
 constexpr size_t kTensorOverheadBytesMax = 192;
-constexpr size_t kLayerBytesMax = 96;
+constexpr size_t kLayerBytesMax = 208;
 constexpr size_t kBlobOverheadBytesMax = 1024;
 
 bool aligned(MutableByteView memory) {
   return reinterpret_cast<uintptr_t>(memory.data()) % 8 == 0;
+}
+
+// A field that has its default is not written, so that a model of the first kinds of layers has the bytes it always
+// had.
+flatbuffers::Offset<schema::Layer> build_layer(flatbuffers::FlatBufferBuilder& builder, const plan::LayerSpec& layer) {
+  flatbuffers::Offset<flatbuffers::Vector<uint32_t>> shape;
+  if (layer.kind == plan::LayerKind::kReshape) {
+    const std::array<uint32_t, 3> sides = {layer.shape.channels, layer.shape.height, layer.shape.width};
+    shape = builder.CreateVector(sides.data(), sides.size());
+  }
+  flatbuffers::Offset<flatbuffers::String> name;
+  if (!layer.name.view().empty()) name = builder.CreateString(layer.name.c_str(), layer.name.size());
+  flatbuffers::Offset<flatbuffers::Vector<uint16_t>> inputs;
+  if (!layer.inputs.empty()) inputs = builder.CreateVector(layer.inputs.begin(), layer.inputs.size());
+  return schema::CreateLayer(builder, static_cast<schema::LayerKind>(layer.kind), layer.units, layer.kernel.height,
+                             layer.kernel.width, layer.stride.height, layer.stride.width, layer.padding.height,
+                             layer.padding.width, layer.groups, !layer.bias, layer.every_step,
+                             static_cast<schema::Sharing>(layer.sharing), layer.value, layer.vocabulary, shape, name,
+                             inputs);
 }
 
 }  // namespace
@@ -61,17 +80,15 @@ Result<ByteView> build_model(const Model& model, MutableByteView memory) {
   BlockAllocator allocator(memory);
   flatbuffers::FlatBufferBuilder builder(memory.size() / 8 * 8, &allocator);
   std::array<flatbuffers::Offset<schema::Layer>, plan::kLayersMax> layers;
-  for (size_t i = 0; i < model.spec.layers.size(); ++i) {
-    const plan::LayerSpec& layer = model.spec.layers[i];
-    layers[i] = schema::CreateLayer(builder, static_cast<schema::LayerKind>(layer.kind), layer.units,
-                                    layer.kernel.height, layer.kernel.width, layer.stride.height, layer.stride.width,
-                                    layer.padding.height, layer.padding.width);
-  }
+  for (size_t i = 0; i < model.spec.layers.size(); ++i) layers[i] = build_layer(builder, model.spec.layers[i]);
   const auto parameters = builder.CreateVector(model.parameters.data(), model.parameters.size());
   const auto list = builder.CreateVector(layers.data(), model.spec.layers.size());
   const auto name = builder.CreateString(model.spec.name.c_str(), model.spec.name.size());
-  const auto spec = schema::CreateModelSpec(builder, name, model.spec.input.channels, model.spec.input.height,
-                                            model.spec.input.width, model.spec.classes, list);
+  const auto spec =
+      schema::CreateModelSpec(builder, name, model.spec.input.channels, model.spec.input.height, model.spec.input.width,
+                              model.spec.classes, list, static_cast<schema::LossKind>(model.spec.loss.kind),
+                              static_cast<schema::TargetKind>(model.spec.loss.target), model.spec.loss.label_smoothing,
+                              model.spec.loss.huber_delta);
   schema::FinishModelBuffer(builder, schema::CreateModel(builder, model.run, model.model_version, spec, parameters));
   return ByteView{builder.GetBufferPointer(), builder.GetSize()};
 }

@@ -60,25 +60,41 @@ Failure convert_tensor(uint32_t index, const schema::Tensor& from, Update& updat
   return Error::kOk;
 }
 
-Result<plan::LayerKind> convert_kind(uint32_t index, schema::LayerKind kind) {
-  switch (kind) {
-    case schema::LayerKind::dense:
-      return plan::LayerKind::kDense;
-    case schema::LayerKind::conv2d:
-      return plan::LayerKind::kConv2d;
-    case schema::LayerKind::max_pool2d:
-      return plan::LayerKind::kMaxPool2d;
-    case schema::LayerKind::avg_pool2d:
-      return plan::LayerKind::kAvgPool2d;
-    case schema::LayerKind::relu:
-      return plan::LayerKind::kRelu;
-    case schema::LayerKind::flatten:
-      return plan::LayerKind::kFlatten;
-    case schema::LayerKind::none:
-      break;
+// An enum's value, or kUnsupported: a newer peer may know more of them.
+template <typename To, typename From>
+Failure convert_enum(const char* what, From from, uint8_t first, uint8_t last, To& to) {
+  const auto number = static_cast<uint8_t>(from);
+  if (number < first || number > last)
+    return fail(Error::kUnsupported, "%s %u is not known here", what, unsigned{number});
+  to = static_cast<To>(number);
+  return Error::kOk;
+}
+
+Failure convert_layer(const schema::Layer& from, plan::LayerSpec& to) {
+  RUNNEL_TRY(convert_enum("kind", from.kind(), 1, plan::kLayerKindLast, to.kind));
+  RUNNEL_TRY(convert_enum("sharing", from.sharing(), 0, plan::kSharingCount - 1, to.sharing));
+  to.units = from.units();
+  to.kernel = {from.kernel_height(), from.kernel_width()};
+  to.stride = {from.stride_height(), from.stride_width()};
+  to.padding = {from.padding_height(), from.padding_width()};
+  to.groups = from.groups();
+  to.bias = !from.no_bias();
+  to.every_step = from.every_step();
+  to.value = from.value();
+  to.vocabulary = from.vocabulary();
+  if (from.shape() != nullptr) {
+    if (from.shape()->size() != 3) return fail(Error::kMalformed, "a shape of %u sides", from.shape()->size());
+    to.shape = {from.shape()->Get(0), from.shape()->Get(1), from.shape()->Get(2)};
   }
-  return fail(Error::kUnsupported, "Model.spec.layers[%u]: kind %u is not known here", index,
-              static_cast<unsigned>(kind));
+  if (from.name() != nullptr) {
+    RUNNEL_TRY(check_text("name", text_of(from.name()), static_cast<uint32_t>(to.name.capacity())));
+    RUNNEL_ASSERT(to.name.assign(text_of(from.name())));
+  }
+  if (from.inputs() == nullptr) return Error::kOk;
+  for (const uint16_t input : *from.inputs()) {
+    if (!to.inputs.push_back(input)) return fail(Error::kLimit, "more than %u inputs", plan::kJoinMax);
+  }
+  return Error::kOk;
 }
 
 Failure convert_spec(const schema::ModelSpec& from, plan::ModelSpec& to) {
@@ -88,17 +104,15 @@ Failure convert_spec(const schema::ModelSpec& from, plan::ModelSpec& to) {
   to.classes = from.classes();
   if (from.layers() == nullptr) return fail(Error::kMalformed, "Model.spec has no layers");
   for (uint32_t i = 0; i < from.layers()->size(); ++i) {
-    const schema::Layer& layer = *from.layers()->Get(i);
-    const Result<plan::LayerKind> kind = convert_kind(i, layer.kind());
-    if (!kind) return kind.failure();
-    if (!to.layers.push_back({*kind,
-                              layer.units(),
-                              {layer.kernel_height(), layer.kernel_width()},
-                              {layer.stride_height(), layer.stride_width()},
-                              {layer.padding_height(), layer.padding_width()}})) {
-      return fail(Error::kLimit, "Model.spec has more than %u layers", plan::kLayersMax);
-    }
+    plan::LayerSpec layer;
+    if (Failure bad = convert_layer(*from.layers()->Get(i), layer); !bad.ok())
+      return bad.prefix("Model.spec.layers[%u]", i);
+    if (!to.layers.push_back(layer)) return fail(Error::kLimit, "Model.spec has more than %u layers", plan::kLayersMax);
   }
+  RUNNEL_TRY(convert_enum("Model.spec.loss", from.loss(), 0, plan::kLossKindCount - 1, to.loss.kind));
+  RUNNEL_TRY(convert_enum("Model.spec.target", from.target(), 0, plan::kTargetKindCount - 1, to.loss.target));
+  to.loss.label_smoothing = from.label_smoothing();
+  to.loss.huber_delta = from.huber_delta();
   return Error::kOk;
 }
 

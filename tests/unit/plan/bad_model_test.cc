@@ -52,8 +52,8 @@ std::vector<BadModel> bad_models() {
       {"NothingToTrain", model_of(flat, 4, {relu()}), Error::kMalformed, "the model has nothing to train"},
       {"WrongClasses", model_of(flat, 3, {dense(4)}), Error::kShape,
        "the last layer gives 4x1x1 values, not the 3 classes' logits"},
-      {"ImageInsteadOfLogits", model_of(image, 2, {conv(2, {3, 3})}), Error::kShape,
-       "the last layer gives 2x6x6 values, not the 2 classes' logits"},
+      {"ImageInsteadOfLogits", model_of(image, 2, {conv(3, {3, 3})}), Error::kShape,
+       "the last layer gives 3x6x6 values, not the 2 classes' logits"},
       {"DenseOnImage", model_of(image, 2, {relu(), dense(2)}), Error::kShape,
        "layer 1 (dense): its input is an image; put a flatten layer before it"},
       {"DenseWithoutUnits", model_of(flat, 2, {dense(0)}), Error::kOutOfRange,
@@ -91,7 +91,7 @@ std::vector<BadModel> bad_models() {
       {"PoolTooLarge", model_of(image, 2, {kMaxPool, kMaxPool, kMaxPool, kMaxPool}), Error::kShape,
        "layer 3 (max_pool2d): a 2x2 kernel does not fit its 1x1 input"},
       {"KindZero", model_of(flat, 2, {of_kind(0)}), Error::kUnsupported, "layer 0: unknown kind 0"},
-      {"KindOfTheFuture", model_of(flat, 2, {relu(), of_kind(7)}), Error::kUnsupported, "layer 1: unknown kind 7"},
+      {"KindOfTheFuture", model_of(flat, 2, {relu(), of_kind(24)}), Error::kUnsupported, "layer 1: unknown kind 24"},
   };
 }
 

@@ -64,12 +64,13 @@ TEST(MakeLayout, TheLimitsThemselvesAreAllowed) {
   // 32 * 2^20 weights; the same layer twice as wide would stand at 2^26 weights, and its biases above the limit.
   EXPECT_TRUE(make_layout(model_of({kDimensionMax, 1, 1}, 32, {dense(32)})).ok());
   ModelSpec deep = model_of({4, 1, 1}, 2, {});
-  for (uint32_t i = 0; i + 1 < kLayersMax; ++i) ASSERT_TRUE(deep.layers.push_back(dense(4)));
+  for (uint32_t i = 0; i + 1 < kTensorsMax / 2; ++i) ASSERT_TRUE(deep.layers.push_back(dense(4)));
+  while (deep.layers.size() + 1 < kLayersMax) ASSERT_TRUE(deep.layers.push_back(relu()));
   ASSERT_TRUE(deep.layers.push_back(dense(2)));
   const auto layout = make_layout(deep);
   ASSERT_TRUE(layout.ok()) << layout.failure().text();
   EXPECT_EQ(layout->tensors.size(), kTensorsMax);
-  EXPECT_EQ(layout->tensors[126].name.view(), "63.dense.weight");
+  EXPECT_EQ(layout->tensors[126].name.view(), "95.dense.weight");
 }
 
 TEST(LayerKindName, IsNeverNull) {

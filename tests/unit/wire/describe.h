@@ -174,7 +174,21 @@ class Describer {
       extent("kernel", layer.kernel.height, layer.kernel.width);
       extent("stride", layer.stride.height, layer.stride.width);
       extent("padding", layer.padding.height, layer.padding.width);
+      number("groups", layer.groups);
+      number("bias", layer.bias);
+      number("every_step", layer.every_step);
+      number("sharing", static_cast<uint64_t>(layer.sharing));
+      real("value", layer.value);
+      number("vocabulary", layer.vocabulary);
+      extent("shape", layer.shape.height, layer.shape.width);
+      number("shape", layer.shape.channels);
+      words("name", layer.name.view());
+      for (const uint16_t input : layer.inputs) number("input", input);
     }
+    number("loss", static_cast<uint64_t>(m.spec.loss.kind));
+    number("target", static_cast<uint64_t>(m.spec.loss.target));
+    real("label_smoothing", m.spec.loss.label_smoothing);
+    real("huber_delta", m.spec.loss.huber_delta);
     for (const float parameter : m.parameters) real("w", parameter);
   }
 

@@ -224,9 +224,20 @@ RC_GTEST_PROP(RoundTrip, Model, ()) {
   model.spec.classes = *rc::gen::inRange<uint32_t>(2, 10);
   const size_t hidden = *rc::gen::oneOf(rc::gen::inRange<size_t>(0, 4), rc::gen::just<size_t>(plan::kLayersMax - 1));
   for (size_t i = 0; i < hidden; ++i) {
-    RC_ASSERT(
-        model.spec.layers.push_back({plan::LayerKind::kDense, *rc::gen::inRange<uint32_t>(1, 12), {}, {1, 1}, {}}));
+    plan::LayerSpec layer{i < 8 ? plan::LayerKind::kDense : plan::LayerKind::kLeakyRelu};
+    if (i < 8) layer.units = *rc::gen::inRange<uint32_t>(1, 12);
+    layer.bias = any<bool>();
+    layer.value = any_real(0.0F, 1.0F);
+    layer.groups = any<uint32_t>();
+    layer.vocabulary = any<uint32_t>();
+    layer.every_step = any<bool>();
+    layer.sharing = static_cast<plan::Sharing>(*rc::gen::inRange<int>(0, plan::kSharingCount));
+    RC_ASSERT(layer.name.assign(any_text(23)));
+    if (any<bool>()) RC_ASSERT(layer.inputs.push_back(static_cast<uint16_t>(i)));
+    RC_ASSERT(model.spec.layers.push_back(layer));
   }
+  model.spec.loss.label_smoothing = any_real(0.0F, 0.9F);
+  model.spec.loss.huber_delta = any_real(0.1F, 10.0F);
   RC_ASSERT(model.spec.layers.push_back({plan::LayerKind::kDense, model.spec.classes, {}, {1, 1}, {}}));
   const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);
   RC_ASSERT(layout.ok());
