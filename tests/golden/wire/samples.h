@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -189,6 +190,58 @@ inline Model model(const std::vector<float>& parameters) {
   model.run = kRun;
   model.model_version = 5;
   model.spec = spec();
+  model.parameters = parameters;
+  return model;
+}
+
+// A graph with one of each field that the first models did not have: a sequence of 4 tokens, a recurrent layer, a sum
+// of two branches, a frozen and a local part, smoothed labels.
+inline plan::ModelSpec graph_spec() {
+  using plan::LayerKind;
+  plan::ModelSpec spec;
+  RUNNEL_ASSERT(spec.name.assign("graph"));
+  spec.input = {1, 1, 4};
+  spec.classes = 2;
+  spec.loss.label_smoothing = 0.125F;
+  spec.loss.huber_delta = 2.0F;
+  const auto add = [&](plan::LayerSpec layer, std::string_view name, std::initializer_list<uint16_t> inputs) {
+    RUNNEL_ASSERT(layer.name.assign(name));
+    for (const uint16_t input : inputs) RUNNEL_ASSERT(layer.inputs.push_back(input));
+    RUNNEL_ASSERT(spec.layers.push_back(layer));
+  };
+  plan::LayerSpec embedding{LayerKind::kEmbedding, 2};
+  embedding.vocabulary = 3;
+  embedding.sharing = plan::Sharing::kFrozen;
+  add(embedding, "tokens", {});
+  plan::LayerSpec gru{LayerKind::kGru, 2};
+  gru.every_step = true;
+  gru.bias = false;
+  add(gru, "memory", {});
+  add({LayerKind::kAdd}, "sum", {1, 2});
+  plan::LayerSpec leaky{LayerKind::kLeakyRelu};
+  leaky.value = 0.25F;
+  add(leaky, "", {3});
+  plan::LayerSpec reshape{LayerKind::kReshape};
+  reshape.shape = {2, 2, 2};
+  add(reshape, "", {});
+  plan::LayerSpec conv{LayerKind::kConv2d, 2, {1, 1}};
+  conv.groups = 2;
+  conv.sharing = plan::Sharing::kLocal;
+  add(conv, "head", {});
+  return spec;
+}
+
+inline std::vector<float> graph_parameters() {
+  std::vector<float> values;
+  for (int i = 0; i < 24 + 4 + 6; ++i) values.push_back(static_cast<float>(i) / 8.0F);
+  return values;
+}
+
+inline Model graph_model(const std::vector<float>& parameters) {
+  Model model;
+  model.run = kRun;
+  model.model_version = 6;
+  model.spec = graph_spec();
   model.parameters = parameters;
   return model;
 }

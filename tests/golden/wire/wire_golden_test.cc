@@ -40,10 +40,8 @@ Bytes built(const Update& update) {
   return {bytes->begin(), bytes->end()};
 }
 
-Bytes built_model() {
-  const std::vector<float> parameters = samples::parameters();
-  const Model model = samples::model(parameters);
-  Bytes memory(model_bytes_max(model.spec, parameters.size()));
+Bytes built_model(const Model& model) {
+  Bytes memory(model_bytes_max(model.spec, model.parameters.size()));
   const Result<ByteView> bytes = build_model(model, memory);
   EXPECT_TRUE(bytes.ok());
   return {bytes->begin(), bytes->end()};
@@ -77,7 +75,10 @@ std::vector<File> all_files() {
   files.push_back({"update_fp32.rnlu", built(samples::update_fp32())});
   files.push_back({"update_qsgd.rnlu", built(samples::update_qsgd())});
   files.push_back({"update_run.rnlu", built(samples::update_run())});
-  files.push_back({"model.rnlm", built_model()});
+  const std::vector<float> parameters = samples::parameters();
+  files.push_back({"model.rnlm", built_model(samples::model(parameters))});
+  const std::vector<float> graph_parameters = samples::graph_parameters();
+  files.push_back({"model_graph.rnlm", built_model(samples::graph_model(graph_parameters))});
   files.push_back({"model_delta.rnld", built_delta()});
   return files;
 }
@@ -142,6 +143,15 @@ TEST(WireGolden, TheModelDecodesToItsValues) {
   ASSERT_TRUE(bad.ok()) << bad.text();
   const std::vector<float> parameters = samples::parameters();
   EXPECT_EQ(describe(model), describe(samples::model(parameters)));
+}
+
+TEST(WireGolden, TheModelThatIsAGraphDecodesToItsValues) {
+  const ExactBytes bytes(read_file("model_graph.rnlm"));
+  Model model;
+  const Failure bad = decode_model(bytes.view(), model);
+  ASSERT_TRUE(bad.ok()) << bad.text();
+  const std::vector<float> parameters = samples::graph_parameters();
+  EXPECT_EQ(describe(model), describe(samples::graph_model(parameters)));
 }
 
 // Whatever decoders come: these multiples, to the bit, for the sum must be the coordinator's.
