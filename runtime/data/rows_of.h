@@ -20,7 +20,10 @@ class RowsOf final : public ExampleSource {
   uint32_t example_count() const override { return static_cast<uint32_t>(rows_.size()); }
   uint32_t input_count() const override { return all_->input_count(); }
   uint32_t class_count() const override { return all_->class_count(); }
-  uint32_t read(uint32_t index, std::span<float> input) const override { return all_->read(rows_[index], input); }
+  uint32_t target_count() const override { return all_->target_count(); }
+  void read(uint32_t index, std::span<float> input, std::span<float> target) const override {
+    all_->read(rows_[index], input, target);
+  }
 
  private:
   std::shared_ptr<const Dataset> all_;

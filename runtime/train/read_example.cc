@@ -9,6 +9,10 @@ Failure check_source(const data::ExampleSource& source, uint64_t input_count, ui
     return fail(Error::kShape, "an example has %u values, the model's input %llu", source.input_count(),
                 static_cast<unsigned long long>(input_count));
   }
+  if (source.target_count() != 1 || source.class_count() == 0) {
+    return fail(Error::kShape, "the examples have %u targets of %u classes, the model wants one label each",
+                source.target_count(), source.class_count());
+  }
   if (source.class_count() > classes) {
     return fail(Error::kOutOfRange, "the examples have %u classes, the model %u", source.class_count(), classes);
   }
@@ -18,7 +22,7 @@ Failure check_source(const data::ExampleSource& source, uint64_t input_count, ui
 
 Result<uint32_t> read_example(const data::ExampleSource& source, uint32_t index, uint32_t classes,
                               std::span<float> input) {
-  const uint32_t label = source.read(index, input);
+  const uint32_t label = source.read_labelled(index, input);
   if (label >= classes)
     return fail(Error::kOutOfRange, "example %u: label %u of a model with %u classes", index, label, classes);
   if (!tensor::all_finite(input)) return fail(Error::kNotFinite, "example %u: a value is NaN or infinite", index);

@@ -10,7 +10,7 @@
 namespace runnel::train {
 
 // Error::kOk if a model of `input_count` inputs and `classes` classes can use the source. kShape: another number of
-// inputs; kOutOfRange: more classes than the model has; kInvalidArgument: no examples.
+// inputs, or not one label an example; kOutOfRange: more classes than the model has; kInvalidArgument: no examples.
 Failure check_source(const data::ExampleSource& source, uint64_t input_count, uint32_t classes);
 
 // Fills `input` and gives the label. kNotFinite: a value is NaN or infinite; kOutOfRange: the label is not below

@@ -61,9 +61,9 @@ TEST(RateTask, RowsOfReadsWhatItWasGiven) {
   const data::RowsOf rows(std::make_shared<const data::Dataset>(std::move(all)), {4, 1});
   float value = 0.0F;
   EXPECT_EQ(rows.example_count(), 2U);
-  EXPECT_EQ(rows.read(0, {&value, 1}), 1U);
+  EXPECT_EQ(rows.read_labelled(0, {&value, 1}), 1U);
   EXPECT_EQ(value, 4.0F);
-  EXPECT_EQ(rows.read(1, {&value, 1}), 1U);
+  EXPECT_EQ(rows.read_labelled(1, {&value, 1}), 1U);
   EXPECT_EQ(value, 1.0F);
 }
 

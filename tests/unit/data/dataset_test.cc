@@ -24,7 +24,7 @@ std::vector<float> stored_and_read(ElementType type, const std::array<T, 3>& val
   Dataset dataset(type, 3, 10, scale);
   EXPECT_TRUE(dataset.append(bytes_of(values), 7).ok());
   std::vector<float> read(3);
-  EXPECT_EQ(dataset.read(0, read), 7U);
+  EXPECT_EQ(dataset.read_labelled(0, read), 7U);
   return read;
 }
 
@@ -61,6 +61,40 @@ TEST(Dataset, RefusesWhatDoesNotFitAndStaysUnchanged) {
   EXPECT_EQ(dataset.append(bytes_of(std::array{1e38F, 2.0F, 3.0F}), 0).error(), Error::kNotFinite)
       << "beyond a float once scaled";
   EXPECT_EQ(dataset.example_count(), 0U);
+}
+
+TEST(Dataset, KeepsALabelForEveryPosition) {
+  Dataset text(ElementType::kU8, 3, 70, 1.0F, 3);
+  ASSERT_TRUE(text.append(bytes_of(std::array<uint8_t, 3>{1, 2, 3}), std::array{2.0F, 3.0F, 69.0F}).ok());
+  ASSERT_TRUE(text.append(bytes_of(std::array<uint8_t, 3>{4, 5, 6}), std::array{5.0F, 6.0F, 0.0F}).ok());
+  EXPECT_EQ(text.append(bytes_of(std::array<uint8_t, 3>{4, 5, 6}), std::array{5.0F, 6.0F, 70.0F}).error(),
+            Error::kOutOfRange);
+  EXPECT_EQ(text.append(bytes_of(std::array<uint8_t, 3>{4, 5, 6}), std::array{5.5F, 6.0F, 0.0F}).error(),
+            Error::kOutOfRange);
+  EXPECT_EQ(text.append(bytes_of(std::array<uint8_t, 3>{4, 5, 6}), 5).error(), Error::kShape);
+  ASSERT_EQ(text.example_count(), 2U);
+  std::vector<float> input(3);
+  std::vector<float> target(3);
+  text.read(1, input, target);
+  EXPECT_THAT(input, ElementsAre(4.0F, 5.0F, 6.0F));
+  EXPECT_THAT(target, ElementsAre(5.0F, 6.0F, 0.0F));
+}
+
+TEST(Dataset, KeepsNumbersAsTheyAre) {
+  Dataset values(ElementType::kI16, 3, 0, 0.5F, 2);
+  ASSERT_TRUE(values.append(bytes_of(std::array<int16_t, 3>{2, 4, 6}), std::array{-1.25F, 1e6F}).ok());
+  EXPECT_EQ(values.append(bytes_of(std::array<int16_t, 3>{2, 4, 6}), std::array{1.0F, std::nanf("")}).error(),
+            Error::kNotFinite);
+  EXPECT_EQ(values.append(bytes_of(std::array<int16_t, 3>{2, 4, 6}), std::array{1.0F}).error(), Error::kShape);
+  EXPECT_EQ(values.append(bytes_of(std::array<int16_t, 3>{2, 4, 6}), 1).error(), Error::kShape);
+  ASSERT_EQ(values.example_count(), 1U);
+  EXPECT_EQ(values.class_count(), 0U);
+  std::vector<float> input(3);
+  std::vector<float> target(2);
+  values.read(0, input, target);
+  EXPECT_THAT(input, ElementsAre(1.0F, 2.0F, 3.0F)) << "scaled";
+  EXPECT_THAT(target, ElementsAre(-1.25F, 1e6F)) << "not scaled";
+  values.read(0, input, {});
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ PartitionSpec dirichlet(double alpha) {
 
 std::vector<Window> windows_of(const Dataset& dataset) {
   std::vector<Window> windows(dataset.example_count());
-  for (uint32_t i = 0; i < dataset.example_count(); ++i) dataset.read(i, windows[i]);
+  for (uint32_t i = 0; i < dataset.example_count(); ++i) dataset.read(i, windows[i], {});
   return windows;
 }
 

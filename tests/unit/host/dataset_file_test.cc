@@ -112,7 +112,7 @@ Failure training_failure(const DataSpec& spec, uint32_t index = 0, uint32_t coun
 
 std::vector<float> row_of(const Dataset& dataset, uint32_t index) {
   std::vector<float> row(dataset.input_count());
-  dataset.read(index, row);
+  dataset.read(index, row, {});
   return row;
 }
 

@@ -36,7 +36,7 @@ TEST(Evaluator, AgreesWithTheModelInDouble) {
   uint32_t correct = 0;
   for (uint32_t index = 0; index < examples.example_count(); ++index) {
     std::vector<float> input(36);
-    const uint32_t label = examples.read(index, input);
+    const uint32_t label = examples.read_labelled(index, input);
     double losses[3];  // the smallest is that of the predicted class
     for (uint32_t choice = 0; choice < 3; ++choice) losses[choice] = double_loss(spec(), *layout, exact, input, choice);
     loss += losses[label];

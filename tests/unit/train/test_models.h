@@ -76,9 +76,10 @@ class TestExamples : public data::ExampleSource {
   uint32_t example_count() const override { return static_cast<uint32_t>(labels_.size()); }
   uint32_t input_count() const override { return input_count_; }
   uint32_t class_count() const override { return class_count_; }
-  uint32_t read(uint32_t index, std::span<float> input) const override {
+  uint32_t target_count() const override { return 1; }
+  void read(uint32_t index, std::span<float> input, std::span<float> target) const override {
     for (size_t value = 0; value < input.size(); ++value) input[value] = values_[index * input_count_ + value];
-    return labels_[index];
+    if (!target.empty()) target[0] = static_cast<float>(labels_[index]);
   }
   std::span<float> values(uint32_t index) {
     return std::span(values_).subspan(size_t{index} * input_count_, input_count_);
