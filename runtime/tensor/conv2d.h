@@ -1,9 +1,11 @@
-// The two-dimensional convolution (cross-correlation, as everywhere in machine learning) with strides and zero padding.
+// The two-dimensional convolution (cross-correlation, as everywhere in machine learning) with strides, zero padding and
+// groups: of `groups` equal parts of the channels, each makes its own equal part of the units (depthwise: as many
+// groups as channels).
 //
-// Shapes: input [examples][channels][height][width], weight [units][channels][kernel_height][kernel_width], bias
-// [units], output [examples][units][output_height][output_width], all row-major. Memory: conv2d_workspace() floats from
-// the caller, whatever the batch: patches are unfolded for one example, and at most 32,768 values (or one output row)
-// of it, at a time.
+// Shapes: input [examples][channels][height][width], weight [units][channels / groups][kernel_height][kernel_width],
+// bias [units], output [examples][units][output_height][output_width], all row-major. Memory: conv2d_workspace() floats
+// from the caller, whatever the batch: patches are unfolded for one example, and at most 32,768 values (or one output
+// row) of it, at a time.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +18,23 @@ namespace runnel::tensor {
 
 struct Conv2d {
   Window2d window;
-  size_t units = 0;  // output channels
+  size_t units = 0;   // output channels; a multiple of groups
+  size_t groups = 1;  // divides the channels
 };
 
 // Floats that forward and backward need.
 size_t conv2d_workspace(const Conv2d& conv);
 
+// An empty bias is none.
 void conv2d_forward(const Conv2d& conv, size_t examples, std::span<const float> input, std::span<const float> weight,
                     std::span<const float> bias, Activation activation, std::span<float> output,
                     std::span<float> workspace);
 
-// Adds to weight_gradient and bias_gradient; overwrites input_gradient, unless that is empty: then it is not computed.
+// Adds `scale` times the gradients to weight_gradient and bias_gradient, either of which may be empty: then it is not
+// computed. Overwrites input_gradient, unless that is empty. weight_gradient may be the very same memory as weight (a
+// step of descent, with scale = -learning rate): the input gradient is formed before any weight changes.
 void conv2d_backward(const Conv2d& conv, size_t examples, std::span<const float> input, std::span<const float> weight,
-                     std::span<const float> output_gradient, std::span<float> weight_gradient,
+                     std::span<const float> output_gradient, float scale, std::span<float> weight_gradient,
                      std::span<float> bias_gradient, std::span<float> input_gradient, std::span<float> workspace);
 
 }  // namespace runnel::tensor

@@ -18,8 +18,9 @@ void dense_forward(const Dense& dense, size_t examples, std::span<const float> i
                    std::span<const float> bias, Activation activation, std::span<float> output,
                    std::span<float> workspace) {
   RUNNEL_ASSERT(input.size() == examples * dense.inputs && weight.size() == dense.units * dense.inputs);
-  RUNNEL_ASSERT(bias.size() == dense.units && output.size() == examples * dense.units);
-  for (size_t example = 0; example < examples; ++example)
+  RUNNEL_ASSERT((bias.empty() || bias.size() == dense.units) && output.size() == examples * dense.units);
+  if (bias.empty()) std::ranges::fill(output, 0.0F);
+  for (size_t example = 0; !bias.empty() && example < examples; ++example)
     std::ranges::copy(bias, output.data() + example * dense.units);
   add_product_b_transposed({examples, dense.units, dense.inputs}, {input.data(), dense.inputs},
                            {weight.data(), dense.inputs}, {output.data(), dense.units}, workspace);
@@ -27,23 +28,27 @@ void dense_forward(const Dense& dense, size_t examples, std::span<const float> i
 }
 
 void dense_backward(const Dense& dense, size_t examples, std::span<const float> input, std::span<const float> weight,
-                    std::span<const float> output_gradient, std::span<float> weight_gradient,
+                    std::span<const float> output_gradient, float scale, std::span<float> weight_gradient,
                     std::span<float> bias_gradient, std::span<float> input_gradient, std::span<float> workspace) {
   RUNNEL_ASSERT(input.size() == examples * dense.inputs && weight.size() == dense.units * dense.inputs);
-  RUNNEL_ASSERT(output_gradient.size() == examples * dense.units && weight_gradient.size() == weight.size());
-  RUNNEL_ASSERT(bias_gradient.size() == dense.units &&
-                (input_gradient.empty() || input_gradient.size() == input.size()));
-  add_product_a_transposed({dense.units, dense.inputs, examples}, {output_gradient.data(), dense.units},
-                           {input.data(), dense.inputs}, {weight_gradient.data(), dense.inputs}, workspace);
-  for (size_t example = 0; example < examples; ++example) {
+  RUNNEL_ASSERT(output_gradient.size() == examples * dense.units);
+  RUNNEL_ASSERT(weight_gradient.empty() || weight_gradient.size() == weight.size());
+  RUNNEL_ASSERT(bias_gradient.empty() || bias_gradient.size() == dense.units);
+  RUNNEL_ASSERT(input_gradient.empty() || input_gradient.size() == input.size());
+  if (!input_gradient.empty()) {
+    std::ranges::fill(input_gradient, 0.0F);
+    add_product({examples, dense.inputs, dense.units}, {output_gradient.data(), dense.units},
+                {weight.data(), dense.inputs}, {input_gradient.data(), dense.inputs}, workspace);
+  }
+  if (!weight_gradient.empty()) {
+    add_product_a_transposed({dense.units, dense.inputs, examples}, {output_gradient.data(), dense.units},
+                             {input.data(), dense.inputs}, {weight_gradient.data(), dense.inputs}, workspace, scale);
+  }
+  for (size_t example = 0; !bias_gradient.empty() && example < examples; ++example) {
     const float* __restrict from = output_gradient.data() + example * dense.units;
     float* __restrict to = bias_gradient.data();
-    for (size_t unit = 0; unit < dense.units; ++unit) to[unit] += from[unit];
+    for (size_t unit = 0; unit < dense.units; ++unit) to[unit] += scale * from[unit];
   }
-  if (input_gradient.empty()) return;
-  std::ranges::fill(input_gradient, 0.0F);
-  add_product({examples, dense.inputs, dense.units}, {output_gradient.data(), dense.units},
-              {weight.data(), dense.inputs}, {input_gradient.data(), dense.inputs}, workspace);
 }
 
 }  // namespace runnel::tensor

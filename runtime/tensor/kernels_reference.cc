@@ -48,7 +48,7 @@ void dense_forward(const Dense& dense, size_t examples, std::span<const float> i
                    std::span<const float> bias, std::span<float> output) {
   for (size_t example = 0; example < examples; ++example) {
     for (size_t unit = 0; unit < dense.units; ++unit) {
-      double total = bias[unit];
+      double total = bias.empty() ? 0.0 : static_cast<double>(bias[unit]);
       for (size_t index = 0; index < dense.inputs; ++index) {
         total += static_cast<double>(weight[unit * dense.inputs + index]) *
                  static_cast<double>(input[example * dense.inputs + index]);
@@ -64,7 +64,7 @@ void dense_backward(const Dense& dense, size_t examples, std::span<const float> 
   for (size_t unit = 0; unit < dense.units; ++unit) {
     double bias_total = 0.0;
     for (size_t example = 0; example < examples; ++example) bias_total += output_gradient[example * dense.units + unit];
-    bias_gradient[unit] = plus(bias_gradient[unit], bias_total);
+    if (!bias_gradient.empty()) bias_gradient[unit] = plus(bias_gradient[unit], bias_total);
     for (size_t index = 0; index < dense.inputs; ++index) {
       double total = 0.0;
       for (size_t example = 0; example < examples; ++example) {
@@ -91,13 +91,15 @@ void conv2d_forward(const Conv2d& conv, size_t examples, std::span<const float> 
                     std::span<const float> bias, std::span<float> output) {
   const Window2d& window = conv.window;
   const size_t positions = window.output_positions();
+  const size_t channels = window.channels / conv.groups;
   for (size_t example = 0; example < examples; ++example) {
     for (size_t unit = 0; unit < conv.units; ++unit) {
+      const size_t first = unit / (conv.units / conv.groups) * channels;  // channel of the unit's group
       float* result = output.data() + (example * conv.units + unit) * positions;
-      std::fill_n(result, positions, bias[unit]);
-      for (size_t channel = 0; channel < window.channels; ++channel) {
-        const float* plane = input.data() + (example * window.channels + channel) * window.plane_count();
-        const float* kernel = weight.data() + (unit * window.channels + channel) * window.kernel_count();
+      std::fill_n(result, positions, bias.empty() ? 0.0F : bias[unit]);
+      for (size_t channel = 0; channel < channels; ++channel) {
+        const float* plane = input.data() + (example * window.channels + first + channel) * window.plane_count();
+        const float* kernel = weight.data() + (unit * channels + channel) * window.kernel_count();
         for_each_pair(window, [&](size_t to, size_t from, size_t tap) {
           result[to] = plus(result[to], static_cast<double>(kernel[tap]) * static_cast<double>(plane[from]));
         });
@@ -111,16 +113,18 @@ void conv2d_backward(const Conv2d& conv, size_t examples, std::span<const float>
                      std::span<float> bias_gradient, std::span<float> input_gradient) {
   const Window2d& window = conv.window;
   const size_t positions = window.output_positions();
+  const size_t channels = window.channels / conv.groups;
   std::ranges::fill(input_gradient, 0.0F);
   for (size_t example = 0; example < examples; ++example) {
     for (size_t unit = 0; unit < conv.units; ++unit) {
+      const size_t first = unit / (conv.units / conv.groups) * channels;  // channel of the unit's group
       const float* gradient = output_gradient.data() + (example * conv.units + unit) * positions;
       double bias_total = 0.0;
       for (size_t position = 0; position < positions; ++position) bias_total += gradient[position];
-      bias_gradient[unit] = plus(bias_gradient[unit], bias_total);
-      for (size_t channel = 0; channel < window.channels; ++channel) {
-        const size_t plane = (example * window.channels + channel) * window.plane_count();
-        const size_t kernel = (unit * window.channels + channel) * window.kernel_count();
+      if (!bias_gradient.empty()) bias_gradient[unit] = plus(bias_gradient[unit], bias_total);
+      for (size_t channel = 0; channel < channels; ++channel) {
+        const size_t plane = (example * window.channels + first + channel) * window.plane_count();
+        const size_t kernel = (unit * channels + channel) * window.kernel_count();
         for_each_pair(window, [&](size_t from, size_t to, size_t tap) {
           const double value = gradient[from];
           weight_gradient[kernel + tap] =

@@ -2,7 +2,7 @@
 // board; the fast kernels of the neighbouring files are tested against them.
 //
 // Shapes and conventions (what is added to, what is overwritten, ties) are those of dense.h, conv2d.h and pool2d.h.
-// Terms are formed in double. Slow on purpose.
+// Gradients of weights are added with a scale of 1. Terms are formed in double. Slow on purpose.
 #pragma once
 
 #include <cstddef>

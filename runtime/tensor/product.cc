@@ -45,7 +45,7 @@ class Blocking : public Eigen::internal::level3_blocking<float, float> {
 // Eigen's kernel writes column-major results, so it computes transpose(c) += transpose(b) * transpose(a); a row-major
 // matrix is its transpose in column-major order.
 template <int kOrderOfB, int kOrderOfA>
-void run(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace) {
+void run(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace, float scale) {
   if (size.rows == 0 || size.columns == 0 || size.depth == 0) return;
   Blocking blocking(size, workspace);
 #ifdef __clang_analyzer__
@@ -56,7 +56,7 @@ void run(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::s
                                                                 Eigen::ColMajor, 1>;
   const auto index = [](size_t value) { return static_cast<Index>(value); };
   Kernel::run(index(size.columns), index(size.rows), index(size.depth), b.data, index(b.stride), a.data,
-              index(a.stride), c.data, 1, index(c.stride), 1.0F, blocking);
+              index(a.stride), c.data, 1, index(c.stride), scale, blocking);
 #endif
 }
 
@@ -66,18 +66,19 @@ size_t product_workspace(const ProductSize& size) {
   return column_panel(size) + row_panel(size);
 }
 
-void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace) {
-  run<Eigen::ColMajor, Eigen::ColMajor>(size, a, b, c, workspace);
+void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace,
+                 float scale) {
+  run<Eigen::ColMajor, Eigen::ColMajor>(size, a, b, c, workspace, scale);
 }
 
 void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
-                              std::span<float> workspace) {
-  run<Eigen::RowMajor, Eigen::ColMajor>(size, a, b, c, workspace);
+                              std::span<float> workspace, float scale) {
+  run<Eigen::RowMajor, Eigen::ColMajor>(size, a, b, c, workspace, scale);
 }
 
 void add_product_a_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
-                              std::span<float> workspace) {
-  run<Eigen::ColMajor, Eigen::RowMajor>(size, a, b, c, workspace);
+                              std::span<float> workspace, float scale) {
+  run<Eigen::ColMajor, Eigen::RowMajor>(size, a, b, c, workspace, scale);
 }
 
 }  // namespace runnel::tensor

@@ -1,4 +1,5 @@
-// Matrix products on row-major float matrices that lie inside larger ones. All of them add to the result.
+// Matrix products on row-major float matrices that lie inside larger ones. All of them add `scale` times the product to
+// the result.
 //
 // Memory: the panels that the product packs come from the caller's workspace; nothing is allocated. Determinism: block
 // sizes are constants, not the cache sizes of the processor at hand, so the order of summation, and with it every bit
@@ -31,16 +32,17 @@ struct ProductSize {
 // Floats of workspace that a product of this size, or of one no larger in any direction, needs.
 size_t product_workspace(const ProductSize& size);
 
-// c += a * b: a is rows x depth, b is depth x columns. The workspace must hold product_workspace(size) floats; it is
-// overwritten. c overlaps neither a nor b. A size of zero in any direction changes nothing.
-void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace);
+// c += scale * a * b: a is rows x depth, b is depth x columns. The workspace must hold product_workspace(size) floats;
+// it is overwritten. c overlaps neither a nor b. A size of zero in any direction changes nothing.
+void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace,
+                 float scale = 1.0F);
 
-// c += a * transpose(b): b is stored as columns x depth.
+// c += scale * a * transpose(b): b is stored as columns x depth.
 void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
-                              std::span<float> workspace);
+                              std::span<float> workspace, float scale = 1.0F);
 
-// c += transpose(a) * b: a is stored as depth x rows.
+// c += scale * transpose(a) * b: a is stored as depth x rows.
 void add_product_a_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
-                              std::span<float> workspace);
+                              std::span<float> workspace, float scale = 1.0F);
 
 }  // namespace runnel::tensor

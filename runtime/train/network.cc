@@ -190,10 +190,10 @@ void Network::backward_layer(const Layer& layer, std::span<const float> paramete
   const std::span<float> bias_gradient = gradient.subspan(layer.bias_offset, layer.has_weights() ? layer.units : 0);
   switch (layer.kind) {
     case LayerKind::kDense:
-      return tensor::dense_backward({layer.input_count, layer.units}, examples, input, weight, output_gradient,
+      return tensor::dense_backward({layer.input_count, layer.units}, examples, input, weight, output_gradient, 1.0F,
                                     weight_gradient, bias_gradient, input_gradient, workspace_.in(block_));
     case LayerKind::kConv2d:
-      return tensor::conv2d_backward({layer.window, layer.units}, examples, input, weight, output_gradient,
+      return tensor::conv2d_backward({layer.window, layer.units}, examples, input, weight, output_gradient, 1.0F,
                                      weight_gradient, bias_gradient, input_gradient, workspace_.in(block_));
     case LayerKind::kMaxPool2d:
       return tensor::max_pool2d_backward(layer.window, examples, input, output_gradient, input_gradient);

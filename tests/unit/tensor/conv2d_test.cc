@@ -37,12 +37,13 @@ void check(const Conv2d& conv, size_t examples, Rng& rng) {
   std::vector<float> actual_input(input.size(), 77.0F);
   reference::conv2d_backward(conv, examples, input, weight, output_gradient, expected_weight, expected_bias,
                              expected_input);
-  conv2d_backward(conv, examples, input, weight, output_gradient, actual_weight, actual_bias, actual_input, workspace);
+  conv2d_backward(conv, examples, input, weight, output_gradient, 1.0F, actual_weight, actual_bias, actual_input,
+                  workspace);
   expect_close(expected_weight, actual_weight, examples * window.output_positions());
   expect_close(expected_bias, actual_bias, examples * window.output_positions());
   expect_close(expected_input, actual_input, conv.units * window.kernel_count());
 
-  conv2d_backward(conv, examples, input, weight, output_gradient, without_input, actual_bias, {}, workspace);
+  conv2d_backward(conv, examples, input, weight, output_gradient, 1.0F, without_input, actual_bias, {}, workspace);
   EXPECT_EQ(without_input, actual_weight) << "leaving out the input gradient changes nothing else";
 }
 

@@ -36,13 +36,14 @@ void check(const Dense& dense, size_t examples, Rng& rng) {
   std::vector<float> actual_input(input.size(), 77.0F);
   reference::dense_backward(dense, examples, input, weight, output_gradient, expected_weight, expected_bias,
                             expected_input);
-  dense_backward(dense, examples, input, weight, output_gradient, actual_weight, actual_bias, actual_input, workspace);
+  dense_backward(dense, examples, input, weight, output_gradient, 1.0F, actual_weight, actual_bias, actual_input,
+                 workspace);
   expect_close(expected_weight, actual_weight, examples);
   expect_close(expected_bias, actual_bias, examples);
   expect_close(expected_input, actual_input, dense.units);
 
   std::vector<float> again = expected_weight;
-  dense_backward(dense, examples, input, weight, output_gradient, again, actual_bias, {}, workspace);
+  dense_backward(dense, examples, input, weight, output_gradient, 1.0F, again, actual_bias, {}, workspace);
   EXPECT_NE(again, expected_weight) << "weights have a gradient without an input gradient too";
 }
 
