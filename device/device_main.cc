@@ -20,11 +20,14 @@ void keep_heap_small() {
   mallopt(M_ARENA_MAX, 1);
 }
 
+// Somebody has to act: starting it again changes nothing. The service file knows this number.
+constexpr int kRefusedStatus = 3;
+
 int report(const runnel::Failure& failure) {
   if (failure.ok()) return 0;
   const char* text = failure.text()[0] != '\0' ? failure.text() : runnel::error_name(failure.error());
   std::fprintf(stderr, "runnel-device: %s\n", text);
-  return 1;
+  return failure.error() == runnel::Error::kUntrusted ? kRefusedStatus : 1;
 }
 
 void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {

@@ -28,8 +28,16 @@ DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, co
       task_(std::string(settings.engine.name.view()), examples, settings.arena_bytes_max) {}
 
 Failure DeviceSession::run() {
+  service_.tell_ready();
+  const Failure outcome = run_loop();
+  service_.tell_stopping();
+  return outcome;
+}
+
+Failure DeviceSession::run_loop() {
   for (;;) {
     const Instant now = clock_.now();
+    service_.handle_timeout(now);
     take_link_events(now);
     take_messages(now);
     take_channel_events(now);
@@ -51,7 +59,7 @@ Failure DeviceSession::run() {
       return Error::kOk;
     }
     Duration pause = host::DeviceLink::kForever;
-    const Instant next = std::min({engine_.next_timeout(), channel_.next_timeout(), look_at_});
+    const Instant next = std::min({engine_.next_timeout(), channel_.next_timeout(), look_at_, service_.next_timeout()});
     if (next != kNever) pause = std::max(Duration::zero(), next - clock_.now());
     if (training || !unsent_.empty()) pause = std::min<Duration>(pause, training ? Duration::zero() : milliseconds(20));
     RUNNEL_TRY(link_.wait(pause));
@@ -284,6 +292,7 @@ void DeviceSession::report() {
   reported_round_ = engine_.round();
   events_.write(
       "state", {{"state", std::string_view(device_state_name(reported_state_))}, {"round", uint64_t{reported_round_}}});
+  service_.tell_status(std::string(device_state_name(reported_state_)) + ", round " + std::to_string(reported_round_));
   if (reported_state_ == DeviceState::kFinished) {
     events_.write("done",
                   {{"updates_acknowledged", engine_.updates_acknowledged()}, {"bytes_resent", engine_.bytes_resent()}});

@@ -16,6 +16,7 @@
 #include "runtime/host/event_log.h"
 #include "runtime/host/frame_dump.h"
 #include "runtime/host/monotonic_clock.h"
+#include "runtime/host/service_manager.h"
 
 namespace runnel::device {
 
@@ -42,6 +43,7 @@ class DeviceSession {
   bool stopped() const { return stopped_; }
 
  private:
+  Failure run_loop();
   void look_at_conditions(Instant now);
   void tell_wall_clock(Instant now);
   void report_gate(const char* name, const Gate& gate);
@@ -62,6 +64,7 @@ class DeviceSession {
   host::EventLog& events_;
   host::FrameDump& dump_;
   host::MonotonicClock clock_;
+  host::ServiceManager service_;
   Gate training_gate_;
   Gate link_gate_;
   Instant look_at_{};
