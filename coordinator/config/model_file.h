@@ -1,16 +1,16 @@
-// A model described in a file, model.toml, and the models that come with runnel.
+// A model described in a file, model.toml, and the models that come with runnel. docs/models.md says what each layer
+// takes.
 //
 //   name = "my-cnn"
 //   input = [1, 28, 28]            # channels, height, width; or [features]
 //   classes = 10
 //   [[layer]]
-//   kind = "conv2d"                # dense | conv2d | max_pool2d | avg_pool2d | relu | flatten
+//   kind = "conv2d"
 //   units = 8
 //   kernel = 3                     # or [height, width]; the same for stride and padding
 //   padding = 1
 //
-// A layer takes the keys that it needs and no others: dense: units; conv2d: units, kernel, stride (1), padding (0);
-// pools: kernel, stride (the kernel's, so that windows do not overlap).
+// A layer takes the keys that it needs and no others, so that a typing error never becomes a default.
 #pragma once
 
 #include <string>
@@ -25,7 +25,12 @@ namespace runnel::coordinator {
 // Reads a model file; failures name the line, or the layer and its key. The result has passed plan::make_layout.
 Result<plan::ModelSpec> parse_model_file(const std::string& toml);
 
+// The text of which parse_model_file() makes the same spec again. REQUIRES: a spec that plan::make_layout accepts, with
+// names that valid_layer_name() does, each there once, and parameters' fates only where there are parameters.
 std::string model_file_toml(const plan::ModelSpec& spec);
+
+// What a layer may be called: at most 23 of A-Z a-z 0-9 . _ -, and not "input", which is the model's.
+bool valid_layer_name(std::string_view name);
 
 struct BuiltinModel {
   std::string_view name;

@@ -196,6 +196,29 @@ Failure TomlTable::read(std::string_view key, size_t count_max, std::vector<uint
   return Error::kOk;
 }
 
+Failure TomlTable::read(std::string_view key, size_t count_max, std::vector<std::string>& values) {
+  const toml::node* node = state_->ask(key);
+  if (node == nullptr) return Error::kOk;
+  if (const auto* single = node->as_string()) {
+    values = {single->get()};
+    return Error::kOk;
+  }
+  const auto* array = node->as_array();
+  if (array == nullptr) return at(key, Error::kMalformed, wanted("a string or an array of them", *node));
+  if (array->size() > count_max) {
+    return at(key, Error::kLimit,
+              "has " + std::to_string(array->size()) + " strings; at most " + std::to_string(count_max));
+  }
+  std::vector<std::string> found;
+  for (const toml::node& element : *array) {
+    const auto* text = element.as_string();
+    if (text == nullptr) return at(key, Error::kMalformed, wanted("an array of strings", element) + " within");
+    found.push_back(text->get());
+  }
+  values = std::move(found);
+  return Error::kOk;
+}
+
 Result<TomlTable> TomlTable::table(std::string_view key) {
   const toml::node* node = state_->ask(key);
   auto inner = std::make_unique<State>();

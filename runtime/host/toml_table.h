@@ -41,6 +41,8 @@ class TomlTable {
   Failure read(std::string_view key, std::string& value);
   // [1, 2, 3], of at most `count_max` numbers; a single number counts as an array of one.
   Failure read(std::string_view key, size_t count_max, std::vector<uint32_t>& values);
+  // ["a", "b"], of at most `count_max` strings; a single string counts as an array of one.
+  Failure read(std::string_view key, size_t count_max, std::vector<std::string>& values);
 
   // The table under [key]; an empty one when it is not there.
   Result<TomlTable> table(std::string_view key);

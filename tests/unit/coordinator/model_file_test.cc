@@ -64,9 +64,11 @@ units = 4
 }
 
 TEST(ModelFileTest, BuiltinModelsHaveTheSizesTheyAreSaidToHave) {
-  const std::map<std::string_view, uint32_t> expected = {{"sensor-cnn", 15310},  {"sensor-mlp", 14630},
-                                                         {"fashion-cnn", 52138}, {"fashion-mlp", 109386},
-                                                         {"har-cnn", 36550},     {"digits-mlp", 4810}};
+  const std::map<std::string_view, uint32_t> expected = {
+      {"sensor-cnn", 15310},     {"sensor-mlp", 14630}, {"fashion-cnn", 52138}, {"fashion-mlp", 109386},
+      {"har-cnn", 36550},        {"digits-mlp", 4810},  {"softmax", 7850},      {"mlp", 109386},
+      {"lenet5", 61706},         {"cnn-small", 11418},  {"cnn-bench", 206922},  {"resnet8", 77946},
+      {"mobilenet-tiny", 20554}, {"har-1dcnn", 19446},  {"gru-char", 77664},    {"ae-sensor", 26444}};
   EXPECT_EQ(builtin_models().size(), expected.size());
   for (const BuiltinModel& model : builtin_models()) {
     Result<plan::ModelSpec> spec = parse_model_file(std::string(model.toml));
@@ -78,7 +80,7 @@ TEST(ModelFileTest, BuiltinModelsHaveTheSizesTheyAreSaidToHave) {
     EXPECT_EQ(find_builtin_model(model.name), &model);
     Result<plan::ModelSpec> again = parse_model_file(model_file_toml(*spec));
     ASSERT_TRUE(again.ok()) << model.name << ": " << again.failure().text();
-    EXPECT_EQ(parameters_of(*again), parameters_of(*spec));
+    EXPECT_TRUE(again->layers == spec->layers && again->loss == spec->loss) << model.name;
   }
   EXPECT_EQ(find_builtin_model("no-such-model"), nullptr);
 }
@@ -132,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadModel{FLAT "[[layer]]\nkind = 3\n", Error::kMalformed, "layer 0: line 5: layer.kind must be a string"},
         BadModel{FLAT "[[layer]]\nkind = \"dense\"\n", Error::kMalformed, "layer 0: line 4: layer.units is missing"},
         BadModel{FLAT DENSE "kernel = 3\n", Error::kUnknownName, "layer 0: line 7: layer.kernel is not for dense"},
-        BadModel{FLAT DENSE "bias = true\n", Error::kUnknownName, "layer 0: line 7: unknown key layer.bias"},
+        BadModel{FLAT DENSE "bais = true\n", Error::kUnknownName, "layer 0: line 7: unknown key layer.bais"},
         BadModel{FLAT "[[layer]]\nkind = \"relu\"\nunits = 2\n", Error::kUnknownName,
                  "line 6: layer.units is not for relu"},
         BadModel{HEAD "[[layer]]\nkind = \"conv2d\"\nunits = 2\n", Error::kMalformed, "layer.kernel is missing"},
@@ -154,7 +156,7 @@ TEST(ModelFileTest, RefusesTooManyLayers) {
   text += DENSE;
   Result<plan::ModelSpec> spec = parse_model_file(text);
   EXPECT_EQ(spec.error(), Error::kLimit);
-  EXPECT_THAT(spec.failure().text(), HasSubstr("layer 64"));
+  EXPECT_THAT(spec.failure().text(), HasSubstr("layer 96"));
 }
 
 }  // namespace
