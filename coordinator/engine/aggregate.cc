@@ -1,12 +1,29 @@
 #include "coordinator/engine/aggregate.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace runnel::coordinator {
 namespace {
 
 constexpr double kGrid = 0x1.0p32;
+// A double of this size counts in ones, so adding it rounds to the nearest integer (ties to even, as nearbyint() does),
+// and the lowest bits of the sum are that integer: no call, and the compiler makes vectors of it. For magnitudes below
+// 2^51; those here stay below 2^40.
+constexpr double kRounds = 0x1.8p52;
+
+int64_t to_grid(float value) {
+  const double rounded = static_cast<double>(value) * kGrid + kRounds;  // the product is exact
+  return std::bit_cast<int64_t>(rounded) - std::bit_cast<int64_t>(kRounds);
+}
+
+// Without a branch a coordinate: where a bad one is matters only if there is one.
+bool all_within(std::span<const float> values, float magnitude_max) {
+  unsigned outside = 0;
+  for (const float value : values) outside |= static_cast<unsigned>(!(std::abs(value) <= magnitude_max));  // also NaN
+  return outside == 0;
+}
 
 }  // namespace
 
@@ -18,17 +35,15 @@ Failure Aggregate::add(std::span<const float> update, uint32_t weight) {
     return fail(Error::kLimit, "a weight of %u, %llu more are possible in this round", weight,
                 static_cast<unsigned long long>(kWeightMax - weight_));
   }
-  for (size_t i = 0; i < update.size(); ++i) {
-    if (std::abs(update[i]) <= kMagnitudeMax) continue;  // false for NaN
-    return fail(std::isfinite(update[i]) ? Error::kOutOfRange : Error::kNotFinite,
-                "coordinate %zu is %g, its magnitude may be at most %g", i, static_cast<double>(update[i]),
-                static_cast<double>(kMagnitudeMax));
+  if (!all_within(update, kMagnitudeMax)) {
+    const auto bad =
+        std::find_if(update.begin(), update.end(), [](float v) { return !(std::abs(v) <= kMagnitudeMax); });
+    return fail(std::isfinite(*bad) ? Error::kOutOfRange : Error::kNotFinite,
+                "coordinate %zu is %g, its magnitude may be at most %g", static_cast<size_t>(bad - update.begin()),
+                static_cast<double>(*bad), static_cast<double>(kMagnitudeMax));
   }
   const auto factor = static_cast<int64_t>(weight);
-  // Scaling by a power of two is exact in double, and so is the rounding to the nearest integer that follows.
-  for (size_t i = 0; i < update.size(); ++i) {
-    sums_[i] += factor * static_cast<int64_t>(std::nearbyint(static_cast<double>(update[i]) * kGrid));
-  }
+  for (size_t i = 0; i < update.size(); ++i) sums_[i] += factor * to_grid(update[i]);
   weight_ += weight;
   return Error::kOk;
 }

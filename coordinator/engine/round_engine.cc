@@ -334,10 +334,14 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
   if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
     return reject(reason_of(bad.error()), bad.text());
   }
-  const double energy = squared_norm(scratch_);
+  double energy = squared_norm(scratch_);
   const uint64_t behind = round_.base_version - update.model_version;
   // What is not finite is named by the sums.
-  if (std::isfinite(energy)) scale_update(scratch_, update_scale(options_.plan, behind, std::sqrt(energy)));
+  const float scale = std::isfinite(energy) ? update_scale(options_.plan, behind, std::sqrt(energy)) : 1.0F;
+  if (scale != 1.0F) {
+    scale_update(scratch_, scale);
+    energy = squared_norm(scratch_);
+  }
 
   record.round = update.round;
   record.merged_into = round_.round;
@@ -349,7 +353,8 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
   record.coordinates = options_.layout.parameter_count;
   record.payload_bytes = 0;
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
-  if (const Failure bad = sums_.add(record, scratch_); !bad.ok()) return reject(reason_of(bad.error()), bad.text());
+  if (const Failure bad = sums_.add(record, scratch_, energy); !bad.ok())
+    return reject(reason_of(bad.error()), bad.text());
   if (update.round == round_.round) accepted_.insert(device);
   return std::nullopt;
 }

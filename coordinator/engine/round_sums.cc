@@ -1,6 +1,7 @@
 #include "coordinator/engine/round_sums.h"
 
 #include <algorithm>
+#include <array>
 
 namespace runnel::coordinator {
 namespace {
@@ -20,20 +21,26 @@ double squared_norm(std::span<const double> values) {
 }  // namespace
 
 double squared_norm(std::span<const float> values) {
-  double sum = 0.0;
-  for (const float value : values) sum += double{value} * double{value};
-  return sum;
+  constexpr size_t kLanes = 8;  // sums that the compiler can keep side by side, always added up in the same order
+  std::array<double, kLanes> sums{};
+  const size_t whole = values.size() - values.size() % kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += double{values[i + lane]} * double{values[i + lane]};
+  }
+  for (size_t i = whole; i < values.size(); ++i) sums[0] += double{values[i]} * double{values[i]};
+  double total = 0.0;
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
-Failure RoundSums::add(const UpdateRecord& update, std::span<const float> values) {
+Failure RoundSums::add(const UpdateRecord& update, std::span<const float> values, double energy) {
   // A rule that withstands lies does not weigh; nor may a liar use up the weight that is left for the others.
   RUNNEL_TRY(sums_.add(values, robust_.needed() ? 1 : update.sample_count));
   robust_.add(update.device, update.sequence, values);
-  const bool added =
-      merged_
-          .try_emplace({update.device, update.sequence},
-                       Merged{update.sample_count, static_cast<double>(update.mean_loss), squared_norm(values)})
-          .second;
+  const bool added = merged_
+                         .try_emplace({update.device, update.sequence},
+                                      Merged{update.sample_count, static_cast<double>(update.mean_loss), energy})
+                         .second;
   RUNNEL_ASSERT(added);
   coordinates_ += update.coordinates;
   payload_bytes_ += update.payload_bytes;

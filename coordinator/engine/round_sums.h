@@ -21,7 +21,7 @@
 
 namespace runnel::coordinator {
 
-// The squared norm, summed in the order of the coordinates.
+// The squared norm; the same values give the same bits.
 double squared_norm(std::span<const float> values);
 
 class RoundSums {
@@ -35,9 +35,12 @@ class RoundSums {
   RoundSums(const AggregationSpec& spec, size_t parameter_count, uint64_t robust_bytes_max)
       : sums_(parameter_count), robust_(spec, parameter_count, robust_bytes_max) {}
 
-  // An update's values, as scaled, and what is said of it. Fails as Aggregate::add(), and then nothing changed.
-  // REQUIRES: it is not there yet.
-  Failure add(const UpdateRecord& update, std::span<const float> values);
+  // An update's values, as scaled, and what is said of it; `energy` is their squared norm, for who knows it already.
+  // Fails as Aggregate::add(), and then nothing changed. REQUIRES: it is not there yet.
+  Failure add(const UpdateRecord& update, std::span<const float> values, double energy);
+  Failure add(const UpdateRecord& update, std::span<const float> values) {
+    return add(update, values, squared_norm(values));
+  }
 
   // The aggregate; in `result` the number of updates, their examples, losses, energies and bits. REQUIRES: an update.
   std::vector<double> close(RoundResult& result) const;

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "runtime/base/result.h"
 #include "runtime/base/time.h"
@@ -44,6 +45,7 @@ class DtlsConfig {
   Failure check_calendar(const CertificateInfo& certificate, const char* whose) const;
 
   DtlsSession* active = nullptr;
+  std::vector<uint8_t> scratch;  // where a session decrypts to; as long as the longest message so far
 
  private:
   DtlsConfig(Settings settings, Entropy& entropy) : settings_(std::move(settings)), entropy_(entropy) {}

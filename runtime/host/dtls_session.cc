@@ -172,13 +172,13 @@ void DtlsSession::finish_handshake() {
 }
 
 void DtlsSession::read_plaintexts() {
+  if (input_.empty()) return;
+  std::vector<uint8_t>& scratch = config_.scratch;
+  if (scratch.size() < input_.size()) scratch.resize(input_.size());
   for (;;) {
-    std::vector<uint8_t> plaintext(input_.size());
-    if (plaintext.empty()) return;
-    const int code = mbedtls_ssl_read(ssl_->get(), plaintext.data(), plaintext.size());
+    const int code = mbedtls_ssl_read(ssl_->get(), scratch.data(), scratch.size());
     if (code > 0) {
-      plaintext.resize(static_cast<size_t>(code));
-      plaintexts_.push_back(std::move(plaintext));
+      plaintexts_.emplace_back(scratch.begin(), scratch.begin() + code);
       continue;
     }
     if (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE || code == MBEDTLS_ERR_SSL_TIMEOUT)

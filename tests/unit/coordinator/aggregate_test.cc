@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
+#include <vector>
+
+#include "runtime/base/rng.h"
 
 namespace runnel::coordinator {
 namespace {
@@ -25,6 +29,23 @@ TEST(Aggregate, TheOrderOfUpdatesChangesNoBit) {
   };
   EXPECT_EQ(energy({0, 1, 2}), energy({2, 0, 1}));
   EXPECT_EQ(energy({0, 1, 2}), energy({1, 2, 0}));
+}
+
+// Rounding is the reference's: to the nearest, ties to even, for both signs, up to the largest magnitude.
+TEST(Aggregate, PutsEveryCoordinateOnTheGridAsNearbyintDoes) {
+  std::vector<float> values{0.0F, -0.0F, 128.0F, -128.0F, 0x1.0p-33F, -0x1.0p-33F, 0x1.8p-32F, -0x1.8p-32F, 0x1.4p-31F};
+  Rng rng(5);
+  for (int i = 0; i < 20'000; ++i) {
+    const float magnitude = std::ldexp(1.0F, static_cast<int>(rng.uniform() * 44.0) - 37);
+    values.push_back(static_cast<float>(rng.uniform() * 2.0 - 1.0) * magnitude);
+  }
+  Aggregate sums(values.size());
+  constexpr uint32_t kWeight = 7;
+  ASSERT_TRUE(sums.add(values, kWeight).ok());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double on_grid = std::nearbyint(static_cast<double>(values[i]) * 0x1.0p32);
+    ASSERT_EQ(sums.sums()[i], kWeight * static_cast<int64_t>(on_grid)) << values[i];
+  }
 }
 
 }  // namespace
