@@ -27,6 +27,12 @@ const char* schedule_name(Schedule schedule) {
   return index < kScheduleCount ? kNames[index] : "unknown";
 }
 
+const char* optimizer_name(Optimizer optimizer) {
+  static constexpr const char* kNames[kOptimizerCount] = {"sgd", "nesterov", "adam", "adamw"};
+  const auto index = static_cast<uint8_t>(optimizer);
+  return index < kOptimizerCount ? kNames[index] : "unknown";
+}
+
 const char* round_policy_name(RoundPolicy policy) {
   static constexpr const char* kNames[kRoundPolicyCount] = {"sync", "buffered"};
   const auto index = static_cast<uint8_t>(policy);
@@ -36,6 +42,10 @@ const char* round_policy_name(RoundPolicy policy) {
 float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds) {
   const double first = static_cast<double>(training.learning_rate);
   const double last = static_cast<double>(training.learning_rate_end);
+  if (round <= training.warmup_rounds)
+    return static_cast<float>(first * round / (static_cast<double>(training.warmup_rounds) + 1.0));
+  round -= training.warmup_rounds;
+  rounds -= std::min(rounds, training.warmup_rounds);
   if (rounds <= 1 || round <= 1) return training.learning_rate;
   const double done = std::min(1.0, (static_cast<double>(round) - 1.0) / (static_cast<double>(rounds) - 1.0));
   switch (training.schedule) {
@@ -104,8 +114,17 @@ Failure check(const TrainingSpec& training) {
   if (static_cast<uint8_t>(training.schedule) >= kScheduleCount) {
     return fail(Error::kUnsupported, "schedule %u is not known here", static_cast<unsigned>(training.schedule));
   }
-  return in_range("learning_rate_end", training.learning_rate_end,
-                  training.schedule == Schedule::kExponential ? 1e-9F : 0.0F, 100.0F);
+  RUNNEL_TRY(in_range("learning_rate_end", training.learning_rate_end,
+                      training.schedule == Schedule::kExponential ? 1e-9F : 0.0F, 100.0F));
+  if (static_cast<uint8_t>(training.optimizer) >= kOptimizerCount) {
+    return fail(Error::kUnsupported, "optimizer %u is not known here", static_cast<unsigned>(training.optimizer));
+  }
+  RUNNEL_TRY(in_range("beta1", training.beta1, 0.0F, 0.9999F));
+  RUNNEL_TRY(in_range("beta2", training.beta2, 0.0F, 0.999999F));
+  RUNNEL_TRY(in_range("epsilon", training.epsilon, 1e-12F, 1.0F));
+  RUNNEL_TRY(in_range("clip_norm", training.clip_norm, 0.0F, 1e9F));
+  RUNNEL_TRY(count_in_range("accumulate", training.accumulate, 1, 1024));
+  return count_in_range("warmup_rounds", training.warmup_rounds, 0, 1000000);
 }
 
 Failure check(const RoundPlan& plan) {

@@ -77,8 +77,20 @@ inline constexpr uint8_t kScheduleCount = 4;
 // "constant", "linear", ...; never null.
 const char* schedule_name(Schedule schedule);
 
-// Local SGD: w <- w - learning_rate * v,  v <- momentum * v + (gradient + weight_decay * w + proximal_mu * (w -
-// w_global)).
+// How a device's weights follow the gradient. Numbers are on the wire: never renumber, only add.
+enum class Optimizer : uint8_t {
+  kSgd = 0,       // with momentum
+  kNesterov = 1,  // the same, looking ahead (Sutskever et al. 2013)
+  kAdam = 2,      // Kingma and Ba 2015; weight decay is part of the gradient
+  kAdamW = 3,     // Loshchilov and Hutter 2019; weight decay is not
+};
+inline constexpr uint8_t kOptimizerCount = 4;
+
+// "sgd", "nesterov", "adam", "adamw"; never null.
+const char* optimizer_name(Optimizer optimizer);
+
+// Local training. With g = gradient + weight_decay * w + proximal_mu * (w - w_global), sgd is w <- w - learning_rate *
+// v, v <- momentum * v + g; runtime/train/optimizer.h has the others.
 struct TrainingSpec {
   float learning_rate = 0.05F;  // of the first round; (0, 100]
   float momentum = 0.9F;        // [0, 1)
@@ -89,9 +101,17 @@ struct TrainingSpec {
   uint32_t local_steps = 0;     // SGD steps a round instead of epochs; 0..1000000
   Schedule schedule = Schedule::kConstant;
   float learning_rate_end = 0.0F;  // of the last round, unless constant; [0, 100], above 0 for kExponential
+  Optimizer optimizer = Optimizer::kSgd;
+  float beta1 = 0.9F;          // of kAdam and kAdamW: memory of the mean gradient; [0, 0.9999]
+  float beta2 = 0.999F;        // and of its square; [0, 0.999999]
+  float epsilon = 1e-8F;       // added to the root of the latter; [1e-12, 1]
+  float clip_norm = 0.0F;      // a step's gradient is scaled down to at most this L2 norm; 0 = not; [0, 1e9]
+  uint32_t accumulate = 1;     // minibatches whose gradients make one step; 1..1024
+  uint32_t warmup_rounds = 0;  // the learning rate climbs over so many rounds to where the schedule begins; 0..1000000
 };
 
-// The learning rate of `round` of `rounds` (1-based): from learning_rate to learning_rate_end along the schedule.
+// The learning rate of `round` of `rounds` (1-based): through the warm-up, learning_rate * round / (warmup_rounds + 1);
+// then from learning_rate to learning_rate_end along the schedule.
 float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds);
 
 // When updates count. Numbers are on the wire: never renumber, only add.

@@ -39,7 +39,7 @@ RunForecast::RunForecast(const plan::RoundPlan& plan, const RateHistory& history
       add(1, seen++ / in_group, later, expected);
     }
     // What is quantized is an update, which contains its learning rate; only the contraction depends on it.
-    const bool constant = plan.training.schedule == plan::Schedule::kConstant;
+    const bool constant = plan.training.schedule == plan::Schedule::kConstant && plan.training.warmup_rounds == 0;
     const double rate =
         constant ? rate_first : static_cast<double>(plan::learning_rate_at(plan.training, t + 1, plan.rounds));
     later += rate / rate_first * log_contraction;
