@@ -1,84 +1,83 @@
 #include "runtime/tensor/product.h"
 
-#define EIGEN_MPL2_ONLY
-#define EIGEN_DONT_PARALLELIZE
-#include <Eigen/Core>
 #include <algorithm>
 
 #include "runtime/base/error.h"
+#include "runtime/tensor/product_kernels.h"
 
 namespace runnel::tensor {
 namespace {
 
-using Eigen::Index;
-
-// Panels of 128 columns x 256 depth and 256 depth x 64 rows: 128 KiB and 64 KiB, within the L2 cache of any processor
-// that runs Linux. Part of what makes results repeat: changing them changes the order of summation.
-constexpr size_t kColumnsBlock = 128;
-constexpr size_t kRowsBlock = 64;
+// Part of what makes results repeat: changing it changes the order of summation.
 constexpr size_t kDepthBlock = 256;
-constexpr size_t kPanelAlignment = 16;  // floats; 64 bytes
+constexpr size_t kPanelColumns = 2 * kColumnGroup;
+// From so many rows on, columns of `b` that lie far apart are first copied side by side.
+constexpr size_t kRowsWorthPacking = 24;
+constexpr size_t kFarApart = 128;
 
-size_t column_panel(const ProductSize& size) {
-  const size_t count = std::min(size.columns, kColumnsBlock) * std::min(size.depth, kDepthBlock);
-  return (count + kPanelAlignment - 1) / kPanelAlignment * kPanelAlignment;
-}
-
-size_t row_panel(const ProductSize& size) {
-  return std::min(size.rows, kRowsBlock) * std::min(size.depth, kDepthBlock);
-}
-
-// Hands Eigen's block kernel our panels and our block sizes. Going through the operators of Eigen::Map instead would
-// take both from the processor's cache sizes, and the panels from the stack or the heap.
-class Blocking : public Eigen::internal::level3_blocking<float, float> {
- public:
-  Blocking(const ProductSize& size, std::span<float> workspace) {
-    RUNNEL_ASSERT(workspace.size() >= product_workspace(size));
-    m_blockA = workspace.data();
-    m_blockB = workspace.data() + column_panel(size);
-    m_mc = static_cast<Index>(std::min(size.columns, kColumnsBlock));
-    m_nc = static_cast<Index>(std::min(size.rows, kRowsBlock));
-    m_kc = static_cast<Index>(std::min(size.depth, kDepthBlock));
+// Copies `columns` columns of `depth` rows side by side, followed by zeros up to a multiple of kColumnGroup, which is
+// returned.
+size_t pack(ConstMatrix b, size_t depth, size_t columns, float* to) {
+  const size_t width = (columns + kColumnGroup - 1) / kColumnGroup * kColumnGroup;
+  for (size_t k = 0; k < depth; ++k, to += width) {
+    const float* from = b.data + k * b.stride;
+    if (columns == kPanelColumns) {
+      std::copy_n(from, kPanelColumns, to);
+    } else {
+      std::copy_n(from, columns, to);
+      std::fill_n(to + columns, width - columns, 0.0F);
+    }
   }
-};
+  return width;
+}
 
-// Eigen's kernel writes column-major results, so it computes transpose(c) += transpose(b) * transpose(a); a row-major
-// matrix is its transpose in column-major order.
-template <int kOrderOfB, int kOrderOfA>
-void run(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace, float scale) {
+void add(const ProductSize& size, const Left& a, ConstMatrix b, Matrix c, std::span<float> workspace, float scale) {
   if (size.rows == 0 || size.columns == 0 || size.depth == 0) return;
-  Blocking blocking(size, workspace);
-#ifdef __clang_analyzer__
-  // It cannot see that the panels are never null, and reports what Eigen would do if they were.
-  static_cast<void>(a), static_cast<void>(b), static_cast<void>(c), static_cast<void>(blocking);
-#else
-  using Kernel = Eigen::internal::general_matrix_matrix_product<Index, float, kOrderOfB, false, float, kOrderOfA, false,
-                                                                Eigen::ColMajor, 1>;
-  const auto index = [](size_t value) { return static_cast<Index>(value); };
-  Kernel::run(index(size.columns), index(size.rows), index(size.depth), b.data, index(b.stride), a.data,
-              index(a.stride), c.data, 1, index(c.stride), scale, blocking);
-#endif
+  RUNNEL_ASSERT(workspace.size() >= product_workspace(size));
+  const bool packed = size.rows >= kRowsWorthPacking && b.stride > kFarApart;
+  const size_t whole = size.columns / kColumnGroup * kColumnGroup;
+  for (size_t begin = 0; begin < size.depth; begin += kDepthBlock) {
+    const size_t depth = std::min(kDepthBlock, size.depth - begin);
+    Left left = a;
+    left.data += begin * a.step_stride;
+    const ConstMatrix right{b.data + begin * b.stride, b.stride};
+    size_t column = 0;
+    if (!packed && whole > 0) {
+      add_outer({size.rows, whole, depth}, left, {right.data, b.stride, nullptr}, c, scale, Store::kAdd);
+      column = whole;
+    }
+    while (column < size.columns) {
+      const size_t columns = std::min(kPanelColumns, size.columns - column);
+      const size_t width = pack({right.data + column, b.stride}, depth, columns, workspace.data());
+      add_outer({size.rows, columns, depth}, left, {workspace.data(), width, nullptr}, {c.data + column, c.stride},
+                scale, Store::kAdd);
+      column += columns;
+    }
+  }
 }
 
 }  // namespace
 
 size_t product_workspace(const ProductSize& size) {
-  return column_panel(size) + row_panel(size);
+  const size_t columns = (std::min(size.columns, kPanelColumns) + kColumnGroup - 1) / kColumnGroup * kColumnGroup;
+  return columns * std::min(size.depth, kDepthBlock);
 }
 
 void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace,
                  float scale) {
-  run<Eigen::ColMajor, Eigen::ColMajor>(size, a, b, c, workspace, scale);
+  add(size, {a.data, a.stride, 1, nullptr, nullptr}, b, c, workspace, scale);
 }
 
 void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
                               std::span<float> workspace, float scale) {
-  run<Eigen::RowMajor, Eigen::ColMajor>(size, a, b, c, workspace, scale);
+  if (size.rows == 0 || size.columns == 0 || size.depth == 0) return;
+  RUNNEL_ASSERT(workspace.size() >= product_workspace(size));
+  add_dots(size, a, b, nullptr, c, scale);
 }
 
 void add_product_a_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
                               std::span<float> workspace, float scale) {
-  run<Eigen::ColMajor, Eigen::RowMajor>(size, a, b, c, workspace, scale);
+  add(size, {a.data, 1, a.stride, nullptr, nullptr}, b, c, workspace, scale);
 }
 
 }  // namespace runnel::tensor

@@ -1,10 +1,11 @@
 // Matrix products on row-major float matrices that lie inside larger ones. All of them add `scale` times the product to
 // the result.
 //
-// Memory: the panels that the product packs come from the caller's workspace; nothing is allocated. Determinism: block
-// sizes are constants, not the cache sizes of the processor at hand, so the order of summation, and with it every bit
-// of the result, is a function of the sizes alone on one processor family. (Families differ: some fuse the
-// multiply-add.) Threads: any, with a workspace each.
+// Memory: the panels that the product packs come from the caller's workspace; nothing is allocated. Determinism: the
+// order of summation is a function of the sizes alone (see product_kernels.h; the depth is cut every 256 terms, but for
+// a transposed b), so AVX2, AVX-512 and NEON give the same bits. SSE4 and the plain kernels, which round twice where
+// those fuse a multiplication and an addition, give others, unless the build is one with RUNNEL_EXACT, where all agree.
+// Threads: any, with a workspace each.
 #pragma once
 
 #include <cstddef>
