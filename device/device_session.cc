@@ -190,11 +190,11 @@ void DeviceSession::start_training(const StartTraining& request, Instant now) {
   memory_reported_ = true;
   host::release_unused_memory();  // of starting up and of the handshake; training is what stays
   const train::MemoryPlan& memory = task_.memory();
-  log_line(LogLevel::kInfo,
-           "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu, "
-           "workspace %zu)",
-           memory.total_bytes, memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes,
-           memory.activation_bytes, memory.workspace_bytes);
+  log_line(
+      LogLevel::kInfo,
+      "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu); %s",
+      memory.total_bytes, memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes,
+      memory.activation_bytes, train::describe(memory).c_str());
   events_.write("memory", {{"arena_bytes", uint64_t{memory.total_bytes}}});
 }
 

@@ -23,14 +23,13 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   RUNNEL_TRY(wire::decode_model(model_message, model));
   const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);
   if (!layout) return layout.failure();
-  const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training);
-  if (!memory) return memory.failure();
   // The block itself need not be aligned: one more line of cache covers that.
+  train::MemoryLimits limits;
+  limits.bytes_max = arena_bytes_max_;
+  limits.bytes_beside = Arena::kAlignment;
+  const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training, limits);
+  if (!memory) return Failure(memory.failure()).prefix("model \"%s\": ", model.spec.name.c_str());
   const size_t block_bytes = memory->total_bytes + Arena::kAlignment;
-  if (arena_bytes_max_ != 0 && block_bytes > arena_bytes_max_) {
-    return fail(Error::kNoMemory, "training \"%s\" needs %zu bytes, this device grants %zu", model.spec.name.c_str(),
-                block_bytes, arena_bytes_max_);
-  }
   if (block_.size() != block_bytes) {
     block_ = {};
     block_.resize(block_bytes);
@@ -38,16 +37,16 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   plan::TrainingSpec training = plan.training;
   training.learning_rate = plan::learning_rate_at(plan.training, plan.round, plan.rounds);
   Arena arena(block_);
-  Result<train::Trainer> trainer = train::Trainer::create(model.spec, training, arena);
+  Result<train::Trainer> trainer = train::Trainer::create(model.spec, training, arena, limits);
   if (!trainer) return trainer.failure();
   if (ahead.empty()) {
     RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
   } else {
     if (ahead.size() != model.parameters.size())
       return fail(Error::kShape, "%zu values for a model of %zu parameters", ahead.size(), model.parameters.size());
-    std::vector<float> begin(ahead.begin(), ahead.end());
-    for (size_t i = 0; i < begin.size(); ++i) begin[i] += model.parameters[i];
-    RUNNEL_TRY(trainer->start(begin, examples_, derive_key(plan.seed, kShufflePart)));
+    begin_.assign(ahead.begin(), ahead.end());
+    for (size_t i = 0; i < begin_.size(); ++i) begin_[i] += model.parameters[i];
+    RUNNEL_TRY(trainer->start(begin_, examples_, derive_key(plan.seed, kShufflePart)));
   }
   residual_ = std::move(carried.residual);
   if (plan.codec.error_feedback || !residual_.empty()) residual_.resize(layout->parameter_count, 0.0F);

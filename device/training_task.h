@@ -25,7 +25,7 @@ class TrainingTask {
   TrainingTask(std::string device, const data::ExampleSource& examples, size_t arena_bytes_max)
       : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
 
-  // Begins. `model` is a Model message that decodes; it is copied from. What is carried is added to the update before
+  // Begins. `model` is a Model message that decodes; it is borrowed until finish(), stop() or a failure. What is carried is added to the update before
   // it is compressed; with `retry` nothing is trained, and what is carried is all there is.
   // Training starts from the model plus `ahead`, if that is not empty. Fails when the plan, the
   // model, the data or the memory do not fit each other; nothing is then under way.
@@ -61,6 +61,7 @@ class TrainingTask {
   const data::ExampleSource& examples_;
   const size_t arena_bytes_max_;
   std::vector<uint8_t> block_;
+  std::vector<float> begin_;  // what training starts from, where that is not the model itself
   std::optional<train::Trainer> trainer_;
   train::MemoryPlan memory_;
   plan::ModelLayout layout_;

@@ -12,18 +12,27 @@ namespace runnel::train {
 Result<Evaluator> Evaluator::create(const plan::ModelSpec& spec, uint32_t batch_size, Arena& arena) {
   const Result<EvaluationBlocks> blocks = lay_out_evaluation(spec, batch_size);
   if (!blocks) return blocks.failure();
+  const Result<plan::ModelLayout> layout = plan::make_layout(spec);
+  if (!layout) return layout.failure();
   const Result<MutableByteView> block = take_block(blocks->memory, arena);
   if (!block) return Failure(block.failure()).prefix("evaluator: ");
-  return Evaluator(batch_size, *blocks, *block);
+  return Evaluator(spec, *layout, batch_size, *blocks, *block);
 }
 
-Evaluator::Evaluator(uint32_t batch_size, const EvaluationBlocks& blocks, MutableByteView block)
-    : batch_size_(batch_size), network_(blocks.network), labels_(blocks.labels.in(block)) {
+Evaluator::Evaluator(const plan::ModelSpec& spec, const plan::ModelLayout& layout, uint32_t batch_size,
+                     const EvaluationBlocks& blocks, MutableByteView block)
+    : batch_size_(batch_size),
+      loss_(spec.loss),
+      channels_(spec.classes),
+      positions_(layout.outputs.back().height * layout.outputs.back().width),
+      target_count_(layout.target_count),
+      network_(blocks.network),
+      targets_(blocks.targets.in(block)) {
   network_.bind(block);
 }
 
 Failure Evaluator::start(std::span<const float> parameters, const data::ExampleSource& source) {
-  RUNNEL_TRY(check_source(source, network_.input_count(), network_.classes()));
+  RUNNEL_TRY(check_source(source, loss_, network_.input_count(), channels_, target_count_));
   if (parameters.size() != network_.parameter_count()) {
     return fail(Error::kShape, "%zu parameters were given for a model of %u", parameters.size(),
                 network_.parameter_count());
@@ -34,6 +43,7 @@ Failure Evaluator::start(std::span<const float> parameters, const data::ExampleS
   example_count_ = source.example_count();
   position_ = 0;
   correct_ = 0;
+  batch_ = {};
   loss_sum_ = 0.0;
   state_ = State::kRunning;
   return Error::kOk;
@@ -57,23 +67,33 @@ Result<Progress> Evaluator::step() {
 }
 
 Failure Evaluator::evaluate_batch(uint32_t examples) {
+  const bool against_input = loss_.target == plan::TargetKind::kInput;
+  const size_t width = against_input ? 1 : target_count_;
+  // What is compared with its input may still be labelled: for whoever counts how well unusual examples are found.
+  const bool reads_target = !against_input || source_->target_count() == 1;
+  const std::span<float> targets = reads_target ? targets_.first(examples * width) : std::span<float>{};
   for (uint32_t index = 0; index < examples; ++index) {
-    const Result<uint32_t> label = read_example(*source_, position_ + index, network_.classes(), network_.input(index));
-    if (!label) return label.failure();
-    labels_[index] = *label;
+    const std::span<float> target = reads_target ? targets.subspan(index * width, width) : targets;
+    RUNNEL_TRY(read_example(*source_, position_ + index, loss_, channels_, network_.input(index), target));
   }
+  RUNNEL_TRY(network_.check_input(examples));
   network_.forward(parameters_, examples);
-  const BatchLoss loss =
-      softmax_cross_entropy(network_.logits(examples), labels_.first(examples), network_.classes(), {});
+  batch_.outputs = network_.outputs(examples);
+  batch_.targets = against_input ? network_.inputs(examples) : targets;
+  batch_.labels = against_input ? targets : std::span<float>{};
+  batch_.examples = examples;
+  const BatchLoss loss = batch_loss(loss_, channels_, positions_, batch_.outputs, batch_.targets, {});
   if (!std::isfinite(loss.sum))
     return fail(Error::kNotFinite, "examples %u..%u: the loss is not finite", position_, position_ + examples - 1);
+  batch_.loss_sum = loss.sum;
   loss_sum_ += loss.sum;
   correct_ += loss.correct;
   return Error::kOk;
 }
 
 Evaluator::Metrics Evaluator::metrics() const {
-  return {position_, correct_, position_ == 0 ? 0.0 : loss_sum_ / position_};
+  const uint64_t labels = loss_.target == plan::TargetKind::kLabels ? uint64_t{position_} * positions_ : 0;
+  return {position_, correct_, position_ == 0 ? 0.0 : loss_sum_ / position_, labels};
 }
 
 }  // namespace runnel::train

@@ -1,11 +1,17 @@
 #include "runtime/train/memory_plan.h"
 
 #include <algorithm>
+#include <cstdio>
+
+#include "runtime/train/optimizer.h"
 
 namespace runnel::train {
 namespace {
 
 constexpr uint32_t kBatchSizeMax = 4096;  // as in plan::TrainingSpec
+constexpr uint32_t kSliceMax = 32;
+constexpr uint32_t kSliceWanted = 8;                // however large the activations are, unless there is a limit
+constexpr uint64_t kActivationsWanted = 512 << 10;  // half of a core's second-level cache
 
 Failure check_total(uint64_t bytes) {
   if (bytes <= PTRDIFF_MAX) return Error::kOk;
@@ -13,57 +19,173 @@ Failure check_total(uint64_t bytes) {
               static_cast<unsigned long long>(bytes));
 }
 
+// One way to arrange a step.
+struct Arrangement {
+  uint32_t slice = 1;
+  uint32_t segments = 1;
+};
+
+class TrainingPlanner {
+ public:
+  TrainingPlanner(const plan::ModelSpec& spec, const plan::TrainingSpec& training, const MemoryLimits& limits,
+                  const Graph& graph, const plan::ModelLayout& layout)
+      : training_(training), limits_(limits), graph_(graph), layout_(layout) {
+    target_count_ = spec.loss.target == plan::TargetKind::kInput ? 0 : layout.target_count;
+  }
+
+  Result<Arrangement> choose() {
+    const uint32_t slice_max = std::min(training_.batch_size, kSliceMax);
+    for (uint32_t slice = slice_max;; slice = (slice + 1) / 2) {
+      const Arrangement arrangement{slice, 1};
+      const Result<TrainingBlocks> blocks = lay_out(arrangement);
+      if (!blocks) return blocks.failure();
+      const bool small = blocks->memory.activation_bytes <= kActivationsWanted || slice <= kSliceWanted;
+      if (limits_.bytes_max == 0 ? small : fits(blocks->memory)) return arrangement;
+      if (slice == 1) break;
+    }
+    for (uint32_t segments = 2; segments <= kSegmentsMax; ++segments) {
+      const Arrangement arrangement{1, segments};
+      const Result<TrainingBlocks> blocks = lay_out(arrangement);
+      if (!blocks) return blocks.failure();
+      if (blocks->memory.segments != segments) break;  // there are no more places to cut
+      if (fits(blocks->memory)) return arrangement;
+    }
+    const uint64_t needed = least_.total_bytes + limits_.bytes_beside;
+    return fail(
+        Error::kNoMemory, "training needs at least %llu bytes (%s), %llu are granted; a limit of %lluK would do",
+        static_cast<unsigned long long>(needed), describe(least_).c_str(),
+        static_cast<unsigned long long>(limits_.bytes_max), static_cast<unsigned long long>((needed + 1023) / 1024));
+  }
+
+  Result<TrainingBlocks> lay_out(const Arrangement& arrangement) const {
+    const bool one_slice = arrangement.slice >= training_.batch_size;
+    TrainingBlocks blocks;
+    MemoryPlan& memory = blocks.memory;
+    memory.gradients = place_of_gradients(one_slice);
+    ScheduleOptions options;
+    options.batch_size = arrangement.slice;
+    options.segments = arrangement.segments;
+    options.layer_gradients = memory.gradients == GradientPlace::kLayer;
+    BlockLayout layout;
+    Result<Network> network = Network::plan(graph_, options, layout);
+    if (!network) return network.failure();
+    blocks.targets = layout.add<float>(uint64_t{arrangement.slice} * target_count_);
+    const uint64_t network_end = layout.bytes();
+    blocks.parameters = layout.add<float>(layout_.parameter_count);
+    const uint64_t parameters_end = layout.bytes();
+    const uint64_t trained = layout_.trained_count;
+    blocks.gradient = layout.add<float>(memory.gradients == GradientPlace::kWhole ? trained : 0);
+    const uint64_t gradient_end = layout.bytes();
+    const uint32_t buffers = memory.gradients == GradientPlace::kVelocity ? 1 : optimizer_buffers(training_);
+    blocks.first = layout.add<float>(buffers >= 1 ? trained : 0);
+    blocks.second = layout.add<float>(buffers >= 2 ? trained : 0);
+    RUNNEL_TRY(check_total(layout.bytes()));
+
+    memory.activation_bytes = static_cast<size_t>(network_end);
+    memory.parameter_bytes = static_cast<size_t>(parameters_end - network_end);
+    memory.gradient_bytes = static_cast<size_t>(gradient_end - parameters_end);
+    memory.optimizer_bytes = static_cast<size_t>(layout.bytes() - gradient_end);
+    memory.total_bytes = static_cast<size_t>(layout.bytes());
+    memory.alive_bytes = static_cast<size_t>(network->alive_bytes());
+    memory.slice_examples = arrangement.slice;
+    memory.segments = network->segment_count();
+    blocks.network = *network;
+    return blocks;
+  }
+
+ private:
+  bool fits(const MemoryPlan& memory) {
+    if (least_.total_bytes == 0 || memory.total_bytes < least_.total_bytes) least_ = memory;
+    return memory.total_bytes + limits_.bytes_beside <= limits_.bytes_max;
+  }
+
+  GradientPlace place_of_gradients(bool one_slice) const {
+    const bool clips = training_.clip_norm != 0.0F;
+    const bool at_once = one_slice && training_.accumulate == 1 && !clips;
+    if (training_.optimizer == plan::Optimizer::kSgd && !clips) {
+      const bool moves_nothing_else =
+          training_.weight_decay == 0.0F && training_.proximal_mu == 0.0F && !limits_.corrects;
+      if (training_.momentum != 0.0F || !at_once) return GradientPlace::kVelocity;
+      return moves_nothing_else ? GradientPlace::kWeights : GradientPlace::kLayer;
+    }
+    return at_once ? GradientPlace::kLayer : GradientPlace::kWhole;
+  }
+
+  const plan::TrainingSpec& training_;
+  const MemoryLimits& limits_;
+  const Graph& graph_;
+  const plan::ModelLayout& layout_;
+  uint32_t target_count_ = 0;
+  MemoryPlan least_;  // of what was tried
+};
+
 }  // namespace
 
-Result<TrainingBlocks> lay_out_training(const plan::ModelSpec& spec, const plan::TrainingSpec& training) {
-  RUNNEL_TRY(plan::check(training));
-  BlockLayout layout;
-  const uint32_t slice = std::min(training.batch_size, kSliceExamples);
-  Result<Network> network = Network::plan(spec, slice, Network::Use::kTraining, layout);
-  if (!network) return network.failure();
-  const uint32_t count = network->parameter_count();
-  TrainingBlocks blocks;
-  const uint64_t network_bytes = layout.bytes();
-  blocks.labels = layout.add<uint32_t>(slice);
-  const uint64_t labels_end = layout.bytes();
-  blocks.parameters = layout.add<float>(count);
-  blocks.global = layout.add<float>(count);
-  const uint64_t parameters_end = layout.bytes();
-  blocks.gradient = layout.add<float>(count);
-  const uint64_t gradient_end = layout.bytes();
-  blocks.velocity = layout.add<float>(training.momentum == 0.0F ? 0 : count);
-  RUNNEL_TRY(check_total(layout.bytes()));
+FixedString<127> describe(const MemoryPlan& memory) {
+  char segments[64] = "";
+  if (memory.segments > 1)
+    std::snprintf(segments, sizeof segments, ", activations made again in %u segments", memory.segments);
+  const char* gradients = "";
+  switch (memory.gradients) {
+    case GradientPlace::kWeights:
+      gradients = ", gradients straight into the weights";
+      break;
+    case GradientPlace::kVelocity:
+      gradients = ", gradients straight into the velocity";
+      break;
+    case GradientPlace::kLayer:
+      gradients = ", gradients of one layer at a time";
+      break;
+    case GradientPlace::kWhole:
+      break;
+  }
+  char text[128];
+  std::snprintf(text, sizeof text, "slices of %u%s%s", memory.slice_examples, segments, gradients);
+  FixedString<127> result;
+  RUNNEL_ASSERT(result.assign(text));
+  return result;
+}
 
-  MemoryPlan& memory = blocks.memory;
-  memory.activation_bytes = static_cast<size_t>(network->activation_bytes() + (labels_end - network_bytes));
-  memory.workspace_bytes = static_cast<size_t>(network->workspace_bytes());
-  memory.parameter_bytes = static_cast<size_t>(parameters_end - labels_end);
-  memory.gradient_bytes = static_cast<size_t>(gradient_end - parameters_end);
-  memory.optimizer_bytes = static_cast<size_t>(layout.bytes() - gradient_end);
-  memory.total_bytes = static_cast<size_t>(layout.bytes());
-  blocks.network = *network;
-  return blocks;
+Result<TrainingBlocks> lay_out_training(const plan::ModelSpec& spec, const plan::TrainingSpec& training,
+                                        const MemoryLimits& limits) {
+  RUNNEL_TRY(plan::check(training));
+  const Result<plan::ModelLayout> layout = plan::make_layout(spec);
+  if (!layout) return layout.failure();
+  const Result<Graph> graph = make_graph(spec, true);
+  if (!graph) return graph.failure();
+  TrainingPlanner planner(spec, training, limits, *graph, *layout);
+  const Result<Arrangement> arrangement = planner.choose();
+  if (!arrangement) return arrangement.failure();
+  return planner.lay_out(*arrangement);
 }
 
 Result<EvaluationBlocks> lay_out_evaluation(const plan::ModelSpec& spec, uint32_t batch_size) {
   if (batch_size < 1 || batch_size > kBatchSizeMax) {
     return fail(Error::kOutOfRange, "batch_size must be 1..%u, not %u", kBatchSizeMax, batch_size);
   }
+  const Result<plan::ModelLayout> model = plan::make_layout(spec);
+  if (!model) return model.failure();
   BlockLayout layout;
-  Result<Network> network = Network::plan(spec, batch_size, Network::Use::kInference, layout);
+  ScheduleOptions options;
+  options.batch_size = batch_size;
+  Result<Network> network = Network::plan(spec, options, Network::Use::kInference, layout);
   if (!network) return network.failure();
   EvaluationBlocks blocks;
-  blocks.labels = layout.add<uint32_t>(batch_size);
+  // Where the loss compares with the input, one number for what the source says of an example.
+  const uint32_t targets = spec.loss.target == plan::TargetKind::kInput ? 1 : model->target_count;
+  blocks.targets = layout.add<float>(uint64_t{batch_size} * targets);
   RUNNEL_TRY(check_total(layout.bytes()));
-  blocks.memory.workspace_bytes = static_cast<size_t>(network->workspace_bytes());
   blocks.memory.total_bytes = static_cast<size_t>(layout.bytes());
-  blocks.memory.activation_bytes = blocks.memory.total_bytes - blocks.memory.workspace_bytes;
+  blocks.memory.activation_bytes = blocks.memory.total_bytes;
+  blocks.memory.alive_bytes = static_cast<size_t>(network->alive_bytes());
+  blocks.memory.slice_examples = batch_size;
   blocks.network = *network;
   return blocks;
 }
 
-Result<MemoryPlan> training_memory(const plan::ModelSpec& spec, const plan::TrainingSpec& training) {
-  const Result<TrainingBlocks> blocks = lay_out_training(spec, training);
+Result<MemoryPlan> training_memory(const plan::ModelSpec& spec, const plan::TrainingSpec& training,
+                                   const MemoryLimits& limits) {
+  const Result<TrainingBlocks> blocks = lay_out_training(spec, training, limits);
   if (!blocks) return blocks.failure();
   return blocks->memory;
 }

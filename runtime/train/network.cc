@@ -2,207 +2,177 @@
 
 #include <algorithm>
 
-#include "runtime/tensor/conv2d.h"
-#include "runtime/tensor/pool2d.h"
-#include "runtime/tensor/relu.h"
+#include "runtime/base/rng.h"
+#include "runtime/tensor/embedding.h"
+#include "runtime/tensor/join.h"
+#include "runtime/train/layer_sizes.h"
 
 namespace runnel::train {
 namespace {
 
-using plan::LayerKind;
-
-tensor::Window2d window_of(const plan::LayerSpec& layer, const plan::Shape& input) {
-  return {input.channels,      input.height,       input.width,          layer.kernel.height, layer.kernel.width,
-          layer.stride.height, layer.stride.width, layer.padding.height, layer.padding.width};
-}
+constexpr size_t kFloatsPerLine = Arena::kAlignment / sizeof(float);
 
 }  // namespace
 
-Result<Network> Network::plan(const plan::ModelSpec& spec, uint32_t batch_size, Use use, BlockLayout& block_layout) {
-  const Result<plan::ModelLayout> model = plan::make_layout(spec);
-  if (!model) return model.failure();
-  for (const plan::LayerSpec& layer : spec.layers) {
-    if (layer.kind > LayerKind::kFlatten || !layer.inputs.empty() || layer.groups != 1 || !layer.bias ||
-        layer.sharing != plan::Sharing::kShared) {
-      return fail(Error::kUnsupported, "a layer of kind %s", plan::layer_kind_name(layer.kind));
-    }
-  }
-  if (spec.loss != plan::LossSpec{} || model->target_count != 1) return fail(Error::kUnsupported, "the loss");
+Result<Network> Network::plan(const plan::ModelSpec& spec, const ScheduleOptions& options, Use use,
+                              BlockLayout& block_layout) {
+  const Result<Graph> graph = make_graph(spec, use == Use::kTraining);
+  if (!graph) return graph.failure();
+  return plan(*graph, options, block_layout);
+}
+
+Result<Network> Network::plan(const Graph& graph, const ScheduleOptions& options, BlockLayout& block_layout) {
+  const Result<Schedule> schedule = make_schedule(graph, options);
+  if (!schedule) return schedule.failure();
   Network network;
-  network.parameter_count_ = model->parameter_count;
-  network.input_count_ = static_cast<uint32_t>(spec.input.count());
-  network.classes_ = spec.classes;
-  network.first_trainable_ = model->tensors[0].layer;
-
-  plan::Shape shape = spec.input;
-  for (uint32_t index = 0; index < spec.layers.size(); ++index) {
-    Layer layer;
-    layer.kind = spec.layers[index].kind;
-    layer.window = window_of(spec.layers[index], shape);
-    layer.units = spec.layers[index].units;
-    layer.input_count = shape.count();
-    shape = model->outputs[index];
-    layer.output_count = shape.count();
-    layer.wants_input_gradient = index > network.first_trainable_;
-    if (layer.kind == LayerKind::kRelu && index > 0 && network.layers_.back().has_weights()) {
-      network.layers_.back().relu_follows = true;
-      layer.relu_done = true;
-    }
-    RUNNEL_ASSERT(network.layers_.push_back(layer));
+  network.graph_ = graph;
+  network.schedule_ = *schedule;
+  for (uint32_t index = 0; index < graph.layers.size(); ++index) {
+    const Layer& layer = graph.layers[index];
+    network.saved_floats_[index] = static_cast<uint32_t>(saved_floats(layer, options.batch_size));
+    network.workspace_floats_[index] = static_cast<uint32_t>(workspace_floats(layer, options.batch_size));
   }
-  for (const plan::TensorInfo& tensor : model->tensors) {
-    Layer& layer = network.layers_[tensor.layer];
-    if (tensor.fan_in != 0) {
-      layer.weight_offset = tensor.offset;
-      layer.weight_count = tensor.count;
-    } else {
-      layer.bias_offset = tensor.offset;
-    }
-  }
-
-  const uint64_t before_bytes = block_layout.bytes();
-  network.place_activations(batch_size, use, block_layout);
-  if (use == Use::kTraining) network.place_gradients(batch_size, block_layout);
-  network.activation_bytes_ = block_layout.bytes() - before_bytes;
-  network.workspace_ = block_layout.add<float>(network.workspace_floats(batch_size));
-  network.workspace_bytes_ = block_layout.bytes() - before_bytes - network.activation_bytes_;
+  network.piece_ = block_layout.add<float>(schedule->lines * kFloatsPerLine);
+  network.block_bytes_ = schedule->lines * Arena::kAlignment;
   return network;
 }
 
-void Network::place_activations(uint32_t batch_size, Use use, BlockLayout& block_layout) {
-  if (use == Use::kTraining) {
-    input_ = block_layout.add<float>(uint64_t{batch_size} * input_count_);
-    Piece<float> current = input_;
-    for (Layer& layer : layers_) {
-      layer.input = current;
-      if (!layer.in_place()) current = block_layout.add<float>(uint64_t{batch_size} * layer.output_count);
-      layer.output = current;
-    }
-    return;
-  }
-  uint64_t counts[2] = {input_count_, 0};
-  uint32_t side = 0;
-  for (const Layer& layer : layers_) {
-    if (!layer.in_place()) side ^= 1U;
-    counts[side] = std::max<uint64_t>(counts[side], layer.output_count);
-  }
-  const Piece<float> sides[2] = {block_layout.add<float>(batch_size * counts[0]),
-                                 block_layout.add<float>(batch_size * counts[1])};
-  input_ = sides[0];
-  side = 0;
-  for (Layer& layer : layers_) {
-    layer.input = sides[side];
-    if (!layer.in_place()) side ^= 1U;
-    layer.output = sides[side];
-  }
-}
-
-void Network::place_gradients(uint32_t batch_size, BlockLayout& block_layout) {
-  // From the logits back to the first layer with weights, whose output gradient is the last one needed.
-  uint64_t counts[2] = {classes_, 0};
-  uint32_t side = 0;
-  for (size_t index = layers_.size() - 1; index > first_trainable_; --index) {
-    if (!layers_[index].in_place()) side ^= 1U;
-    counts[side] = std::max<uint64_t>(counts[side], layers_[index].input_count);
-  }
-  const Piece<float> sides[2] = {block_layout.add<float>(batch_size * counts[0]),
-                                 block_layout.add<float>(batch_size * counts[1])};
-  side = 0;
-  for (size_t index = layers_.size(); index-- > first_trainable_;) {
-    Layer& layer = layers_[index];
-    layer.output_gradient = sides[side];
-    if (!layer.in_place()) side ^= 1U;
-    layer.input_gradient = sides[side];
-  }
-}
-
-uint64_t Network::workspace_floats(uint32_t batch_size) const {
-  size_t floats = 0;
-  for (const Layer& layer : layers_) {
-    if (layer.kind == LayerKind::kDense) {
-      floats = std::max(floats, tensor::dense_workspace({layer.input_count, layer.units}, batch_size));
-    } else if (layer.kind == LayerKind::kConv2d) {
-      floats = std::max(floats, tensor::conv2d_workspace({layer.window, layer.units}));
-    }
-  }
-  return floats;
+uint64_t Network::alive_bytes() const {
+  return schedule_.lines_alive * Arena::kAlignment;
 }
 
 void Network::bind(MutableByteView block) {
-  block_ = block;
+  block_ = piece_.in(block);
+}
+
+std::span<float> Network::at(Place place, size_t floats) const {
+  return place == kNowhere ? std::span<float>{} : block_.subspan(place * kFloatsPerLine, floats);
 }
 
 std::span<float> Network::input(uint32_t example) {
-  return input_.in(block_).subspan(size_t{example} * input_count_, input_count_);
+  return at(schedule_.input, (size_t{example} + 1) * graph_.input_count).last(graph_.input_count);
 }
 
-std::span<const float> Network::logits(uint32_t examples) const {
-  return part(layers_.back().output, examples, classes_);
+std::span<const float> Network::inputs(uint32_t examples) const {
+  return at(schedule_.input, size_t{examples} * graph_.input_count);
 }
 
-std::span<float> Network::logit_gradient(uint32_t examples) {
-  return part(layers_.back().output_gradient, examples, classes_);
+std::span<const float> Network::outputs(uint32_t examples) const {
+  return at(schedule_.output, size_t{examples} * graph_.output_count);
 }
 
-void Network::forward(std::span<const float> parameters, uint32_t examples) {
-  RUNNEL_ASSERT(parameters.size() == parameter_count_);
-  for (const Layer& layer : layers_) forward_layer(layer, parameters, examples);
+std::span<float> Network::output_gradient(uint32_t examples) {
+  return at(schedule_.output_gradient, size_t{examples} * graph_.output_count);
 }
 
-void Network::backward(std::span<const float> parameters, uint32_t examples, std::span<float> gradient) {
-  RUNNEL_ASSERT(parameters.size() == parameter_count_ && gradient.size() == parameter_count_);
-  for (size_t index = layers_.size(); index-- > first_trainable_;)
-    backward_layer(layers_[index], parameters, examples, gradient);
+std::span<float> Network::layer_gradient(uint32_t layer) const {
+  return at(schedule_.places[layer].weight_gradient, graph_.layers[layer].trained.count);
 }
 
-void Network::forward_layer(const Layer& layer, std::span<const float> parameters, uint32_t examples) {
-  const std::span<const float> input = part(layer.input, examples, layer.input_count);
-  const std::span<float> output = part(layer.output, examples, layer.output_count);
-  const std::span<const float> weight = parameters.subspan(layer.weight_offset, layer.weight_count);
-  const std::span<const float> bias = parameters.subspan(layer.bias_offset, layer.has_weights() ? layer.units : 0);
-  switch (layer.kind) {
-    case LayerKind::kDense:
-      return tensor::dense_forward({layer.input_count, layer.units}, examples, input, weight, bias, layer.activation(),
-                                   output, workspace_.in(block_));
-    case LayerKind::kConv2d:
-      return tensor::conv2d_forward({layer.window, layer.units}, examples, input, weight, bias, layer.activation(),
-                                    output, workspace_.in(block_));
-    case LayerKind::kMaxPool2d:
-      return tensor::max_pool2d_forward(layer.window, examples, input, output);
-    case LayerKind::kAvgPool2d:
-      return tensor::avg_pool2d_forward(layer.window, examples, input, output);
-    case LayerKind::kRelu:
-      if (!layer.relu_done) tensor::relu_forward(output);
-      return;
-    default:
-      return;
+Failure Network::check_input(uint32_t examples) const {
+  for (const Layer& layer : graph_.layers) {
+    if (layer.kind() != plan::LayerKind::kEmbedding || !layer.live) continue;
+    RUNNEL_TRY(tensor::check_symbols(embedding_of(layer), inputs(examples)));
+  }
+  return Error::kOk;
+}
+
+void Network::begin_minibatch(uint64_t key, uint32_t first_example) {
+  minibatch_key_ = key;
+  first_example_ = first_example;
+}
+
+uint64_t Network::dropout_key(uint32_t layer) const {
+  return derive_key(minibatch_key_, layer);
+}
+
+uint32_t Network::dropout_first(uint32_t layer) const {
+  return first_example_ * static_cast<uint32_t>(graph_.layers[layer].output.count());
+}
+
+void Network::forward(std::span<const float> parameters, uint32_t examples, std::span<float> statistics) {
+  RUNNEL_ASSERT(parameters.size() == graph_.parameter_count);
+  for (uint32_t layer = 0; layer < layer_count(); ++layer) run_forward(layer, parameters, examples, statistics, false);
+}
+
+void Network::run_forward(uint32_t index, std::span<const float> parameters, uint32_t examples,
+                          std::span<float> statistics, bool again) {
+  const Layer& layer = graph_.layers[index];
+  if (!layer.live) return;
+  const LayerPlaces& places = schedule_.places[index];
+  ForwardPass pass;
+  pass.examples = examples;
+  for (size_t which = 0; which < layer.sources.size(); ++which) {
+    const Place place = again ? places.kept_inputs[which] : places.inputs[which];
+    pass.inputs[which] = at(place, size_t{examples} * layer.source_counts[which]);
+  }
+  pass.output = at(again ? places.kept_output : places.output, examples * layer.output.count());
+  pass.saved = at(again ? places.kept_saved : places.saved, saved_floats_[index]);
+  pass.workspace = at(again ? places.again_workspace : places.workspace, workspace_floats_[index]);
+  pass.parameters = parameters;
+  pass.statistics = statistics;
+  pass.training = graph_.training;
+  if (layer.kind() == plan::LayerKind::kDropout) {
+    pass.dropout_key = dropout_key(index);
+    pass.dropout_first = dropout_first(index);
+  }
+  forward_layer(layer, pass);
+}
+
+bool Network::begin_backward(uint32_t index, std::span<const float> parameters, uint32_t examples) {
+  const auto& starts = schedule_.segment_starts;
+  for (size_t segment = 0; segment + 1 < starts.size(); ++segment) {
+    if (index + 1 != starts[segment + 1]) continue;
+    for (uint32_t layer = starts[segment]; layer <= index; ++layer) {
+      if (schedule_.places[layer].again) run_forward(layer, parameters, examples, {}, true);
+    }
+  }
+  return graph_.layers[index].has_backward;
+}
+
+void Network::backward_layer(uint32_t index, std::span<const float> parameters, uint32_t examples,
+                             std::span<float> weight_gradient, float scale) {
+  const Layer& layer = graph_.layers[index];
+  const LayerPlaces& places = schedule_.places[index];
+  BackwardPass pass;
+  pass.examples = examples;
+  if (backward_reads_input(layer.kind()))
+    pass.input = at(places.kept_inputs[0], size_t{examples} * layer.source_counts[0]);
+  if (backward_reads_output(layer.kind())) pass.output = at(places.kept_output, examples * layer.output.count());
+  pass.parameters = parameters;
+  pass.saved = at(places.kept_saved, saved_floats_[index]);
+  pass.output_gradient = at(places.output_gradient, examples * layer.output.count());
+  pass.weight_gradient = weight_gradient;
+  pass.scale = scale;
+  for (size_t which = 0; which < layer.sources.size(); ++which)
+    pass.input_gradients[which] = at(places.written_gradients[which], size_t{examples} * layer.source_counts[which]);
+  pass.workspace = at(places.backward_workspace, workspace_floats_[index]);
+  if (layer.kind() == plan::LayerKind::kDropout) {
+    pass.dropout_key = dropout_key(index);
+    pass.dropout_first = dropout_first(index);
+  }
+  train::backward_layer(layer, pass);
+
+  for (size_t which = 0; which < layer.sources.size(); ++which) {
+    const Place to = places.input_gradients[which];
+    if (to == kNowhere) continue;
+    const bool adds = !layer.first_to_write_gradient[which];
+    if (!adds && to == places.written_gradients[which]) continue;
+    const std::span<float> total = at(to, size_t{examples} * layer.source_counts[which]);
+    if (adds) {
+      tensor::add_into(pass.input_gradients[which], total);
+    } else {
+      std::ranges::copy(pass.input_gradients[which], total.begin());
+    }
   }
 }
 
-void Network::backward_layer(const Layer& layer, std::span<const float> parameters, uint32_t examples,
-                             std::span<float> gradient) {
-  const std::span<const float> input = part(layer.input, examples, layer.input_count);
-  const std::span<float> output_gradient = part(layer.output_gradient, examples, layer.output_count);
-  const std::span<float> input_gradient =
-      layer.wants_input_gradient ? part(layer.input_gradient, examples, layer.input_count) : std::span<float>{};
-  const std::span<const float> weight = parameters.subspan(layer.weight_offset, layer.weight_count);
-  const std::span<float> weight_gradient = gradient.subspan(layer.weight_offset, layer.weight_count);
-  const std::span<float> bias_gradient = gradient.subspan(layer.bias_offset, layer.has_weights() ? layer.units : 0);
-  switch (layer.kind) {
-    case LayerKind::kDense:
-      return tensor::dense_backward({layer.input_count, layer.units}, examples, input, weight, output_gradient, 1.0F,
-                                    weight_gradient, bias_gradient, input_gradient, workspace_.in(block_));
-    case LayerKind::kConv2d:
-      return tensor::conv2d_backward({layer.window, layer.units}, examples, input, weight, output_gradient, 1.0F,
-                                     weight_gradient, bias_gradient, input_gradient, workspace_.in(block_));
-    case LayerKind::kMaxPool2d:
-      return tensor::max_pool2d_backward(layer.window, examples, input, output_gradient, input_gradient);
-    case LayerKind::kAvgPool2d:
-      return tensor::avg_pool2d_backward(layer.window, examples, output_gradient, input_gradient);
-    case LayerKind::kRelu:
-      return tensor::relu_backward(part(layer.output, examples, layer.output_count), output_gradient);
-    default:
-      return;
+void Network::backward(std::span<const float> parameters, uint32_t examples, std::span<float> gradient) {
+  for (uint32_t layer = layer_count(); layer-- > 0;) {
+    if (!begin_backward(layer, parameters, examples)) continue;
+    const ParameterRange range = trained(layer);
+    backward_layer(layer, parameters, examples, gradient.subspan(range.count == 0 ? 0 : range.offset, range.count),
+                   1.0F);
   }
 }
 

@@ -1,21 +1,19 @@
 // A model's layers over one block of memory: forward and backward passes for a batch. Trainer and Evaluator share it.
 //
-// Memory: nothing is allocated. plan() reserves pieces of a block that does not exist yet; bind() gives the block. ReLU
-// and flatten work in place on the buffer of the layer before them. In training every other layer keeps its output for
-// the backward pass, gradients of activations alternate between two buffers, each as large as the largest it holds, and
-// no gradient is computed below the first layer with weights. For inference, activations alternate between two buffers
-// too. Threads: one at a time. Determinism: see tensor/product.h; bits do not depend on where the block stands.
+// Memory: nothing is allocated. plan() reserves a block that does not exist yet; bind() gives it. What stands where in
+// it, and when, is in schedule.h. Threads: one at a time. Determinism: see tensor/product.h; bits depend neither on
+// where the block stands nor on whether activations are kept or made again.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "runtime/base/result.h"
-#include "runtime/base/static_vector.h"
 #include "runtime/plan/model_spec.h"
-#include "runtime/tensor/dense.h"
-#include "runtime/tensor/window2d.h"
 #include "runtime/train/block_layout.h"
+#include "runtime/train/graph.h"
+#include "runtime/train/layer_passes.h"
+#include "runtime/train/schedule.h"
 
 namespace runnel::train {
 
@@ -23,81 +21,82 @@ class Network {
  public:
   enum class Use { kInference, kTraining };
 
-  // Reserves what batches of up to `batch_size` examples need. Fails as plan::make_layout does.
-  static Result<Network> plan(const plan::ModelSpec& spec, uint32_t batch_size, Use use, BlockLayout& block_layout);
+  // Reserves what batches of up to `options.batch_size` examples need.
+  static Result<Network> plan(const Graph& graph, const ScheduleOptions& options, BlockLayout& block_layout);
+  static Result<Network> plan(const plan::ModelSpec& spec, const ScheduleOptions& options, Use use,
+                              BlockLayout& block_layout);
 
   // Must be called once, before the passes. REQUIRES: see Piece::in.
   void bind(MutableByteView block);
 
-  // Where to write example `example` of the batch before forward(); forward() may overwrite it.
+  // Where to write example `example` of the batch before forward(); forward() may overwrite it, unless the loss
+  // compares with it.
   std::span<float> input(uint32_t example);
 
-  // Logits of the first `examples` inputs. REQUIRES: parameters.size() == parameter_count().
-  void forward(std::span<const float> parameters, uint32_t examples);
+  // The first `examples` inputs, where forward() leaves them alone.
+  std::span<const float> inputs(uint32_t examples) const;
 
-  // [examples][classes]; valid after forward().
-  std::span<const float> logits(uint32_t examples) const;
+  // kOutOfRange when a symbol for an embedding among the first `examples` inputs is not one of its vocabulary. Call
+  // before forward().
+  Failure check_input(uint32_t examples) const;
 
-  // Where to write d(loss)/d(logits) before backward(). Training only.
-  std::span<float> logit_gradient(uint32_t examples);
+  // Which values dropout drops: the key differs from minibatch to minibatch, and this batch begins with the minibatch's
+  // example `first_example`. Before forward() in training.
+  void begin_minibatch(uint64_t key, uint32_t first_example);
 
-  // Adds d(loss)/d(parameters) to `gradient`. Call after forward() with the same parameters and number of
-  // examples; overwrites logit_gradient(). Training only.
+  // The outputs of the first `examples` inputs. In training, `statistics` is the memory of `parameters` when running
+  // statistics are to move with this batch. REQUIRES: parameters.size() == parameter_count().
+  void forward(std::span<const float> parameters, uint32_t examples, std::span<float> statistics = {});
+
+  // [examples][output_count()]; valid after forward().
+  std::span<const float> outputs(uint32_t examples) const;
+
+  // Where to write d(loss)/d(outputs) before the backward passes. Training only.
+  std::span<float> output_gradient(uint32_t examples);
+
+  // The backward passes, layer by layer from the last to the first, after forward() with the same parameters and number
+  // of examples. begin_backward() comes before each layer's: it makes activations again where that is due, and says
+  // whether the layer has a backward pass. backward_layer() adds `scale` times the gradient of what the layer trains to
+  // `weight_gradient`, which is as long as trained(layer) says and may be the parameters' own memory.
+  bool begin_backward(uint32_t layer, std::span<const float> parameters, uint32_t examples);
+  void backward_layer(uint32_t layer, std::span<const float> parameters, uint32_t examples,
+                      std::span<float> weight_gradient, float scale);
+
+  // All of them: adds d(loss)/d(parameters) to `gradient`, which is as long as `parameters`, or only as what is
+  // trained.
   void backward(std::span<const float> parameters, uint32_t examples, std::span<float> gradient);
 
-  uint32_t parameter_count() const { return parameter_count_; }
-  uint32_t input_count() const { return input_count_; }
-  uint32_t classes() const { return classes_; }
-  uint64_t activation_bytes() const { return activation_bytes_; }  // inputs, activations and their gradients
-  uint64_t workspace_bytes() const { return workspace_bytes_; }
+  // With ScheduleOptions::layer_gradients: memory for the gradient of one layer, free until its backward pass.
+  std::span<float> layer_gradient(uint32_t layer) const;
+
+  uint32_t layer_count() const { return static_cast<uint32_t>(graph_.layers.size()); }
+  bool has_backward(uint32_t layer) const { return graph_.layers[layer].has_backward; }
+  ParameterRange trained(uint32_t layer) const { return graph_.layers[layer].trained; }
+  uint32_t parameter_count() const { return graph_.parameter_count; }
+  uint32_t input_count() const { return graph_.input_count; }
+  uint32_t output_count() const { return graph_.output_count; }
+  uint32_t segment_count() const { return static_cast<uint32_t>(schedule_.segment_starts.size()); }
+  uint64_t block_bytes() const { return block_bytes_; }
+  uint64_t alive_bytes() const;  // the most that is in use at one moment; the rest is lost between buffers
 
  private:
-  struct Layer {
-    plan::LayerKind kind = plan::LayerKind::kRelu;
-    tensor::Window2d window;  // convolution and pooling
-    uint32_t units = 0;       // dense and convolution
-    size_t input_count = 0;   // values of one example
-    size_t output_count = 0;
-    size_t weight_offset = 0;
-    size_t weight_count = 0;
-    size_t bias_offset = 0;
-    Piece<float> input;
-    Piece<float> output;
-    Piece<float> output_gradient;
-    Piece<float> input_gradient;  // the same piece as output_gradient where the layer works in place
-    bool relu_follows = false;    // and is applied by this layer
-    bool relu_done = false;       // by the layer before
-    bool wants_input_gradient = false;
+  void run_forward(uint32_t layer, std::span<const float> parameters, uint32_t examples, std::span<float> statistics,
+                   bool again);
 
-    bool in_place() const { return kind == plan::LayerKind::kRelu || kind == plan::LayerKind::kFlatten; }
-    bool has_weights() const { return kind == plan::LayerKind::kDense || kind == plan::LayerKind::kConv2d; }
-    tensor::Activation activation() const {
-      return relu_follows ? tensor::Activation::kRelu : tensor::Activation::kNone;
-    }
-  };
+  // `floats` floats from a line of the block on; nothing from nowhere.
+  std::span<float> at(Place place, size_t floats) const;
+  uint64_t dropout_key(uint32_t layer) const;
+  uint32_t dropout_first(uint32_t layer) const;
 
-  void place_activations(uint32_t batch_size, Use use, BlockLayout& block_layout);
-  void place_gradients(uint32_t batch_size, BlockLayout& block_layout);
-  uint64_t workspace_floats(uint32_t batch_size) const;
-  void forward_layer(const Layer& layer, std::span<const float> parameters, uint32_t examples);
-  void backward_layer(const Layer& layer, std::span<const float> parameters, uint32_t examples,
-                      std::span<float> gradient);
-
-  // The part of a piece that `examples` examples of `count` values use.
-  std::span<float> part(const Piece<float>& piece, uint32_t examples, size_t count) const {
-    return piece.in(block_).first(examples * count);
-  }
-
-  StaticVector<Layer, plan::kLayersMax> layers_;
-  uint32_t first_trainable_ = 0;
-  uint32_t parameter_count_ = 0;
-  uint32_t input_count_ = 0;
-  uint32_t classes_ = 0;
-  uint64_t activation_bytes_ = 0;
-  uint64_t workspace_bytes_ = 0;
-  Piece<float> input_;
-  Piece<float> workspace_;
-  MutableByteView block_;
+  Graph graph_;
+  Schedule schedule_;
+  std::array<uint32_t, plan::kLayersMax> saved_floats_{};
+  std::array<uint32_t, plan::kLayersMax> workspace_floats_{};
+  Piece<float> piece_;
+  uint64_t block_bytes_ = 0;
+  uint64_t minibatch_key_ = 0;
+  uint32_t first_example_ = 0;
+  std::span<float> block_;
 };
 
 }  // namespace runnel::train

@@ -6,51 +6,80 @@
 #include "runtime/base/rng.h"
 #include "runtime/tensor/reduce.h"
 #include "runtime/train/loss.h"
+#include "runtime/train/optimizer.h"
 #include "runtime/train/read_example.h"
-#include "runtime/train/sgd.h"
+#include "runtime/train/velocity.h"
 
 namespace runnel::train {
+namespace {
 
-Result<Trainer> Trainer::create(const plan::ModelSpec& spec, const plan::TrainingSpec& training, Arena& arena) {
-  const Result<TrainingBlocks> blocks = lay_out_training(spec, training);
+constexpr uint32_t kStepsBetweenLooks = 16;
+constexpr uint64_t kDropoutPart = 0xD40F;  // epochs take the seeds from 0 on; they do not come this far together
+
+}  // namespace
+
+Result<Trainer> Trainer::create(const plan::ModelSpec& spec, const plan::TrainingSpec& training, Arena& arena,
+                                const MemoryLimits& limits) {
+  const Result<TrainingBlocks> blocks = lay_out_training(spec, training, limits);
   if (!blocks) return blocks.failure();
+  const Result<plan::ModelLayout> layout = plan::make_layout(spec);
+  if (!layout) return layout.failure();
   const Result<MutableByteView> block = take_block(blocks->memory, arena);
   if (!block) return Failure(block.failure()).prefix("trainer: ");
-  return Trainer(training, *blocks, *block);
+  return Trainer(spec, *layout, training, *blocks, *block);
 }
 
-Trainer::Trainer(const plan::TrainingSpec& training, const TrainingBlocks& blocks, MutableByteView block)
+Trainer::Trainer(const plan::ModelSpec& spec, const plan::ModelLayout& layout, const plan::TrainingSpec& training,
+                 const TrainingBlocks& blocks, MutableByteView block)
     : training_(training),
+      loss_(spec.loss),
+      channels_(spec.classes),
+      positions_(layout.outputs.back().height * layout.outputs.back().width),
+      shared_count_(layout.shared_count),
+      trained_count_(layout.trained_count),
+      slice_(blocks.memory.slice_examples),
+      target_count_(layout.target_count),
+      gradients_(blocks.memory.gradients),
       network_(blocks.network),
+      targets_(blocks.targets.in(block)),
       parameters_(blocks.parameters.in(block)),
-      global_(blocks.global.in(block)),
       gradient_(blocks.gradient.in(block)),
-      velocity_(blocks.velocity.in(block)),
-      labels_(blocks.labels.in(block)) {
+      first_(blocks.first.in(block)),
+      second_(blocks.second.in(block)) {
   network_.bind(block);
 }
 
-Failure Trainer::start(std::span<const float> global, const data::ExampleSource& source, uint64_t seed) {
-  RUNNEL_TRY(check_source(source, network_.input_count(), network_.classes()));
+Failure Trainer::start(std::span<const float> global, const data::ExampleSource& source, uint64_t seed,
+                       std::span<const float> correction) {
+  RUNNEL_TRY(check_source(source, loss_, network_.input_count(), channels_, target_count_));
   if (global.size() != parameters_.size()) {
     return fail(Error::kShape, "the global model has %zu parameters, this one %zu", global.size(), parameters_.size());
+  }
+  if (!correction.empty() && (correction.size() != shared_count_ || gradients_ == GradientPlace::kWeights)) {
+    return fail(Error::kShape, "a correction of %zu values for %u shared parameters, or one that was not planned for",
+                correction.size(), shared_count_);
   }
   if (!tensor::all_finite(global)) return fail(Error::kNotFinite, "a parameter of the global model is NaN or infinite");
   const uint32_t example_count = source.example_count();
   const uint64_t steps_per_epoch = (uint64_t{example_count} + training_.batch_size - 1) / training_.batch_size;
-  const uint64_t steps = training_.local_steps != 0 ? training_.local_steps : steps_per_epoch * training_.local_epochs;
+  const uint64_t steps = training_.local_steps != 0 ? uint64_t{training_.local_steps} * training_.accumulate
+                                                    : steps_per_epoch * training_.local_epochs;
   if (steps > UINT32_MAX)
     return fail(Error::kLimit, "%u epochs of %u examples are too many steps", training_.local_epochs, example_count);
 
   std::ranges::copy(global, parameters_.begin());
-  std::ranges::copy(global, global_.begin());
-  std::ranges::fill(velocity_, 0.0F);
+  std::ranges::fill(first_, 0.0F);
+  std::ranges::fill(second_, 0.0F);
+  global_ = global;
+  correction_ = correction;
   source_ = &source;
   seed_ = seed;
   example_count_ = example_count;
   epoch_ = 0;
   steps_done_ = 0;
   steps_total_ = static_cast<uint32_t>(steps);
+  moves_ = 0;
+  group_done_ = 0;
   loss_sum_ = 0.0;
   loss_examples_ = 0;
   state_ = State::kRunning;
@@ -68,7 +97,7 @@ void Trainer::begin_epoch() {
 }
 
 Result<Progress> Trainer::step() {
-  if (state_ == State::kDone) return Progress::kDone;
+  if (state_ == State::kDone || state_ == State::kUpdateTaken) return Progress::kDone;
   if (state_ != State::kRunning) {
     return fail(Error::kInvalidArgument,
                 state_ == State::kIdle ? "no round was started" : "the round has failed; start another");
@@ -88,38 +117,157 @@ Result<Progress> Trainer::step() {
   return Progress::kDone;
 }
 
+Failure Trainer::train_minibatch(uint32_t examples) {
+  if (group_done_ == 0) begin_group();
+  bool finite = true;
+  for (uint32_t done = 0; done < examples; done += slice_) {
+    const uint32_t part = std::min(slice_, examples - done);
+    network_.begin_minibatch(derive_key(derive_key(seed_, kDropoutPart), steps_done_), done);
+    RUNNEL_TRY(add_slice(position_ + done, part, examples));
+    finite = run_backward(part) && finite;
+  }
+  if (++group_done_ == group_size_) finite = finish_group() && finite;
+  const bool last = steps_done_ + 1 == steps_total_;
+  // The others look at what they write anyway; running statistics move by themselves.
+  if (last || (gradients_ == GradientPlace::kWeights && (steps_done_ + 1) % kStepsBetweenLooks == 0))
+    finite = finite && tensor::all_finite(parameters_);
+  if (!finite) return fail(Error::kNotFinite, "a gradient or a parameter is not finite");
+  return Error::kOk;
+}
+
 Failure Trainer::add_slice(uint32_t first, uint32_t examples, uint32_t batch_size) {
   for (uint32_t index = 0; index < examples; ++index) {
-    const Result<uint32_t> label =
-        read_example(*source_, order_.at(first + index), network_.classes(), network_.input(index));
-    if (!label) return label.failure();
-    labels_[index] = *label;
+    const std::span<float> target =
+        targets_.empty() ? targets_ : targets_.subspan(size_t{index} * target_count_, target_count_);
+    RUNNEL_TRY(read_example(*source_, order_.at(first + index), loss_, channels_, network_.input(index), target));
   }
-  network_.forward(parameters_, examples);
-  const BatchLoss loss = softmax_cross_entropy(network_.logits(examples), labels_.first(examples), network_.classes(),
-                                               network_.logit_gradient(examples), batch_size);
+  RUNNEL_TRY(network_.check_input(examples));
+  network_.forward(parameters_, examples, parameters_);
+  const std::span<const float> targets =
+      targets_.empty() ? network_.inputs(examples) : targets_.first(size_t{examples} * target_count_);
+  const BatchLoss loss = batch_loss(loss_, channels_, positions_, network_.outputs(examples), targets,
+                                    network_.output_gradient(examples), batch_size);
   if (!std::isfinite(loss.sum)) return fail(Error::kNotFinite, "the loss is not finite");
-  network_.backward(parameters_, examples, gradient_);
   loss_sum_ += loss.sum;
   loss_examples_ += examples;
   return Error::kOk;
 }
 
-Failure Trainer::train_minibatch(uint32_t examples) {
-  std::ranges::fill(gradient_, 0.0F);
-  for (uint32_t done = 0; done < examples; done += kSliceExamples) {
-    RUNNEL_TRY(add_slice(position_ + done, std::min(kSliceExamples, examples - done), examples));
+bool Trainer::run_backward(uint32_t examples) {
+  bool finite = true;
+  for (uint32_t layer = network_.layer_count(); layer-- > 0;) {
+    if (network_.begin_backward(layer, parameters_, examples)) finite = learn_layer(layer, examples) && finite;
   }
-  if (!sgd_step(training_, gradient_, global_, velocity_, parameters_)) {
-    return fail(Error::kNotFinite, "a gradient or a parameter is not finite");
+  return finite;
+}
+
+// One layer's backward pass, and its step where that does not have to wait for the others.
+bool Trainer::learn_layer(uint32_t layer, uint32_t examples) {
+  const ParameterRange range = network_.trained(layer);
+  if (range.count == 0) {
+    network_.backward_layer(layer, parameters_, examples, {}, 1.0F);
+    return true;
   }
-  return Error::kOk;
+  const std::span<float> weights = parameters_.subspan(range.offset, range.count);
+  switch (gradients_) {
+    case GradientPlace::kWeights:
+      network_.backward_layer(layer, parameters_, examples, weights, -training_.learning_rate);
+      return true;
+    case GradientPlace::kVelocity: {
+      const std::span<float> velocity = first_.subspan(range.offset, range.count);
+      if (at_once_) decay_velocity(training_, weights, global_of(range), correction_of(range), velocity);
+      network_.backward_layer(layer, parameters_, examples, velocity, 1.0F / static_cast<float>(group_size_));
+      return !at_once_ || follow_velocity(training_.learning_rate, velocity, weights);
+    }
+    case GradientPlace::kLayer: {
+      const std::span<float> gradient = network_.layer_gradient(layer);
+      std::ranges::fill(gradient, 0.0F);
+      network_.backward_layer(layer, parameters_, examples, gradient, 1.0F);
+      return step_range(range, gradient, 1.0F);
+    }
+    case GradientPlace::kWhole:
+      network_.backward_layer(layer, parameters_, examples, gradient_.subspan(range.offset, range.count), 1.0F);
+      return true;
+  }
+  return true;
+}
+
+void Trainer::begin_group() {
+  ++moves_;
+  group_size_ = std::min(training_.accumulate, steps_total_ - steps_done_);
+  at_once_ = gradients_ == GradientPlace::kVelocity && slice_ >= training_.batch_size && group_size_ == 1;
+  if (gradients_ == GradientPlace::kWhole) std::ranges::fill(gradient_, 0.0F);
+  if (gradients_ != GradientPlace::kVelocity || at_once_) return;
+  for (uint32_t layer = 0; layer < network_.layer_count(); ++layer) {
+    const ParameterRange range = network_.trained(layer);
+    if (range.count == 0 || !network_.has_backward(layer)) continue;
+    decay_velocity(training_, parameters_.subspan(range.offset, range.count), global_of(range), correction_of(range),
+                   first_.subspan(range.offset, range.count));
+  }
+}
+
+bool Trainer::finish_group() {
+  group_done_ = 0;
+  const bool moved = gradients_ == GradientPlace::kWeights || gradients_ == GradientPlace::kLayer || at_once_;
+  if (moved) return true;
+  float factor = 1.0F / static_cast<float>(group_size_);
+  if (gradients_ == GradientPlace::kWhole && training_.clip_norm != 0.0F) {
+    const double mean = static_cast<double>(factor);
+    factor *= clip_factor(training_, square_sum(gradient_) * mean * mean);
+  }
+  bool finite = true;
+  for (uint32_t layer = 0; layer < network_.layer_count(); ++layer) {
+    const ParameterRange range = network_.trained(layer);
+    if (range.count == 0 || !network_.has_backward(layer)) continue;
+    if (gradients_ == GradientPlace::kVelocity) {
+      finite = follow_velocity(training_.learning_rate, first_.subspan(range.offset, range.count),
+                               parameters_.subspan(range.offset, range.count)) &&
+               finite;
+    } else {
+      finite = step_range(range, gradient_.subspan(range.offset, range.count), factor) && finite;
+    }
+  }
+  return finite;
+}
+
+std::span<const float> Trainer::global_of(ParameterRange range) const {
+  return global_.subspan(range.offset, range.count);
+}
+
+std::span<const float> Trainer::correction_of(ParameterRange range) const {
+  // A layer's parameters are shared as a whole or not at all.
+  return range.offset < correction_.size() ? correction_.subspan(range.offset, range.count) : std::span<const float>{};
+}
+
+bool Trainer::step_range(ParameterRange range, std::span<const float> gradient, float factor) {
+  const auto part = [&](std::span<float> all) { return all.empty() ? all : all.subspan(range.offset, range.count); };
+  OptimizerSpans spans;
+  spans.gradient = gradient;
+  spans.global = global_of(range);
+  spans.correction = correction_of(range);
+  spans.first = part(first_);
+  spans.second = part(second_);
+  spans.parameters = part(parameters_);
+  return optimizer_step(training_, moves_, factor, spans);
+}
+
+std::span<const float> Trainer::parameters() const {
+  RUNNEL_ASSERT(state_ != State::kUpdateTaken);
+  return parameters_;
+}
+
+std::span<const float> Trainer::local_parameters() const {
+  return parameters_.subspan(shared_count_, trained_count_ - shared_count_);
 }
 
 std::span<const float> Trainer::update() {
-  RUNNEL_ASSERT(state_ == State::kDone);
-  for (size_t index = 0; index < gradient_.size(); ++index) gradient_[index] = parameters_[index] - global_[index];
-  return gradient_;
+  RUNNEL_ASSERT(state_ == State::kDone || state_ == State::kUpdateTaken);
+  const std::span<float> shared = parameters_.first(shared_count_);
+  if (state_ == State::kDone) {
+    for (size_t index = 0; index < shared.size(); ++index) shared[index] -= global_[index];
+  }
+  state_ = State::kUpdateTaken;
+  return shared;
 }
 
 uint32_t Trainer::sample_count() const {

@@ -79,9 +79,9 @@ void check(const plan::ModelSpec& spec, const plan::TrainingSpec& training) {
   Result<Evaluator> evaluator = Evaluator::create(spec, 32, memory.arena());
   bool good = trainer.ok() && evaluator.ok() && trainer->start(parameters, examples, 1).ok();
   while (good && trainer->steps_done() < trainer->steps_total()) good = trainer->step().ok();
-  good = good && trainer->update().size() == parameters.size();
   good = good && evaluator->start(trainer->parameters(), examples).ok();
   while (good && evaluator->metrics().examples < 70) good = evaluator->step().ok();
+  good = good && trainer->update().size() == parameters.size();
   const uint64_t after = allocation_count;
 
   EXPECT_TRUE(good);

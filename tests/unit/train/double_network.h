@@ -100,7 +100,7 @@ inline double double_loss(const plan::ModelSpec& spec, const plan::ModelLayout& 
       case plan::LayerKind::kRelu:
         for (double& value : values) value = std::max(value, 0.0);
         break;
-      case plan::LayerKind::kFlatten:
+      default:
         break;
     }
     shape = out;

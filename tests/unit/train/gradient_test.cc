@@ -35,7 +35,7 @@ void check(const plan::ModelSpec& spec, uint32_t batch_size, uint32_t examples, 
   const Result<plan::ModelLayout> layout = plan::make_layout(spec);
   ASSERT_TRUE(layout.ok()) << layout.failure().text();
   BlockLayout block_layout;
-  Result<Network> network = Network::plan(spec, batch_size, Network::Use::kTraining, block_layout);
+  Result<Network> network = Network::plan(spec, {batch_size}, Network::Use::kTraining, block_layout);
   ASSERT_TRUE(network.ok());
   TestMemory memory(block_layout.bytes());
   std::ranges::fill(memory.block(), uint8_t{0xC1});  // nothing may rely on zeroed memory
@@ -54,7 +54,7 @@ void check(const plan::ModelSpec& spec, uint32_t batch_size, uint32_t examples, 
 
   network->forward(parameters, examples);
   const BatchLoss loss =
-      softmax_cross_entropy(network->logits(examples), labels, spec.classes, network->logit_gradient(examples));
+      softmax_cross_entropy(network->outputs(examples), labels, spec.classes, network->output_gradient(examples));
   constexpr float kBefore = 0.25F;  // what the gradient is added to
   std::vector<float> gradient(parameters.size(), kBefore);
   network->backward(parameters, examples, gradient);
@@ -135,7 +135,7 @@ TEST(Network, InferenceGivesTheLogitsOfTraining) {
     std::vector<std::vector<float>> logits;
     for (const Network::Use use : {Network::Use::kTraining, Network::Use::kInference}) {
       BlockLayout block_layout;
-      Result<Network> network = Network::plan(one.spec, 3, use, block_layout);
+      Result<Network> network = Network::plan(one.spec, {3}, use, block_layout);
       ASSERT_TRUE(network.ok());
       TestMemory memory(block_layout.bytes());
       network->bind(memory.block());
@@ -144,7 +144,7 @@ TEST(Network, InferenceGivesTheLogitsOfTraining) {
         for (float& value : network->input(example)) value = static_cast<float>(rng.normal());
       }
       network->forward(parameters, 3);
-      const auto result = network->logits(3);
+      const auto result = network->outputs(3);
       logits.emplace_back(result.begin(), result.end());
     }
     EXPECT_EQ(logits[0], logits[1]);

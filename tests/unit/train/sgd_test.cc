@@ -100,7 +100,7 @@ TEST(Trainer, FollowsAHandWrittenSimulation) {
       double gradient[6] = {};
       for (uint32_t position = start; position < start + count; ++position) {
         float x[2];
-        const uint32_t label = examples.read(order.at(position), x);
+        const uint32_t label = examples.read_labelled(order.at(position), x);
         double logits[2];
         for (size_t c = 0; c < 2; ++c) logits[c] = values[2 * c] * x[0] + values[2 * c + 1] * x[1] + values[4 + c];
         const double total = std::exp(logits[0]) + std::exp(logits[1]);

@@ -96,7 +96,8 @@ TEST(Trainer, TheSameSeedGivesTheSameBits) {
     const std::vector<float> expected = first.train(global, examples, 3);
     EXPECT_NE(expected, first.train(global, examples, 4)) << "another seed, another order";
 
-    (void)first.train(initial_parameters(spec, 9), others, 8);
+    const std::vector<float> other_global = initial_parameters(spec, 9);
+    (void)first.train(other_global, others, 8);
     EXPECT_EQ(expected, first.train(global, examples, 3)) << "after another round";
 
     EXPECT_TRUE(first.trainer->start(global, others, 5).ok());
@@ -125,9 +126,9 @@ TEST(Trainer, TheOrderOfConstructionDoesNotMatter) {
       ASSERT_TRUE(trainer.ok());
       trainers.push_back(std::move(trainer).value());
     }
-    for (size_t index = 0; index < 2; ++index) {
-      ASSERT_TRUE(trainers[index].start(initial_parameters(specs[index ^ order], 2), examples, 3).ok());
-    }
+    const std::vector<float> globals[2] = {initial_parameters(specs[order], 2),
+                                           initial_parameters(specs[1 ^ order], 2)};
+    for (size_t index = 0; index < 2; ++index) ASSERT_TRUE(trainers[index].start(globals[index], examples, 3).ok());
     for (uint32_t step = 0; step < 2; ++step) {  // interleaved
       for (Trainer& trainer : trainers) ASSERT_TRUE(trainer.step().ok());
     }
@@ -209,7 +210,8 @@ TEST(Trainer, RefusesWhatDoesNotFitAndKeepsTheRound) {
 TEST(Trainer, FewerClassesThanTheModelHasAreFine) {
   Rig rig(small_mlp(), {});
   const TestExamples examples = prototype_examples(64, 2, 10, 1.0, 1);
-  EXPECT_TRUE(rig.trainer->start(initial_parameters(small_mlp(), 2), examples, 3).ok());
+  const std::vector<float> global = initial_parameters(small_mlp(), 2);
+  EXPECT_TRUE(rig.trainer->start(global, examples, 3).ok());
 }
 
 TEST(Trainer, ReportsInputsThatAreNotFinite) {
@@ -248,7 +250,8 @@ TEST(Trainer, ReportsDivergenceWithTheStep) {
   training.weight_decay = 1.0F;
   Rig rig(small_mlp(), training);
   const TestExamples examples = prototype_examples(64, 4, 40, 1.0, 1);
-  ASSERT_TRUE(rig.trainer->start(initial_parameters(small_mlp(), 2), examples, 3).ok());
+  const std::vector<float> global = initial_parameters(small_mlp(), 2);
+  ASSERT_TRUE(rig.trainer->start(global, examples, 3).ok());
   Error error = Error::kOk;
   std::string text;
   while (error == Error::kOk && rig.trainer->steps_done() < 1000) {
@@ -264,7 +267,8 @@ TEST(Trainer, ReportsALabelThatIsOutOfRange) {
   TestExamples examples = prototype_examples(64, 4, 12, 1.0, 1);
   examples.labels()[5] = 4;
   Rig rig(small_mlp(), {});
-  ASSERT_TRUE(rig.trainer->start(initial_parameters(small_mlp(), 2), examples, 3).ok());
+  const std::vector<float> global = initial_parameters(small_mlp(), 2);
+  ASSERT_TRUE(rig.trainer->start(global, examples, 3).ok());
   EXPECT_EQ(rig.trainer->step().error(), Error::kOutOfRange);
 }
 
