@@ -106,68 +106,113 @@ Result<journal::Journal> open(FaultyStorage& flash) {
   return journal::Journal::open(flash, options);
 }
 
-// Plays the history of `seed`, with the power cut after `events` (UINT64_MAX = never), and checks what is found.
-// The number of events that the whole history takes.
-uint64_t play(uint64_t seed, uint64_t events, Aftermath aftermath) {
-  FaultyStorage flash(kFlashBytes);
-  Expected before;
-  Expected after;
-  uint64_t used = 0;
-  {
-    Result<journal::Journal> journal = open(flash);
-    Result<Outbox> outbox = Outbox::open(*journal);
-    const uint64_t start = flash.bytes_written() + flash.syncs();
-    if (events != UINT64_MAX) flash.cut_power_after(events);
-    Rng rng(seed);
-    for (size_t step = 0; step < kSteps; ++step) {
-      before = after;
-      const Failure bad = change(*outbox, rng, after);
-      if (!bad.ok()) {
-        EXPECT_FALSE(flash.powered()) << "seed " << seed << ", step " << step << ": " << bad.text();
-        break;
-      }
-      before = after;
-    }
-    used = flash.bytes_written() + flash.syncs() - start;
+// Notes what is done to it, and in which step of a history.
+class NotingStorage final : public FaultyStorage {
+ public:
+  struct Operation {
+    uint64_t offset = 0;
+    std::vector<uint8_t> bytes;  // empty: a sync
+    size_t step = 0;
+  };
+  using FaultyStorage::FaultyStorage;
+
+  Error write(uint64_t offset, ByteView bytes) override {
+    operations.push_back({offset, {bytes.begin(), bytes.end()}, step});
+    return FaultyStorage::write(offset, bytes);
   }
-  flash.reboot(aftermath, events);
+  Error sync() override {
+    operations.push_back({0, {}, step});
+    return FaultyStorage::sync();
+  }
+
+  std::vector<Operation> operations;
+  size_t step = 0;
+};
+
+struct History {
+  std::vector<uint8_t> formatted;  // the storage before the first step
+  std::vector<NotingStorage::Operation> operations;
+  std::vector<Expected> states;  // before each step, and after the last
+};
+
+History play(uint64_t seed) {
+  NotingStorage flash(kFlashBytes);
   Result<journal::Journal> journal = open(flash);
-  EXPECT_TRUE(journal.ok()) << journal.failure().text();
-  if (!journal.ok()) return used;
+  Result<Outbox> outbox = Outbox::open(*journal);
+  History history;
+  history.formatted = flash.bytes();
+  flash.operations.clear();
+  Rng rng(seed);
+  Expected state;
+  for (flash.step = 0; flash.step < kSteps; ++flash.step) {
+    history.states.push_back(state);
+    const Failure bad = change(*outbox, rng, state);
+    EXPECT_TRUE(bad.ok()) << "seed " << seed << ", step " << flash.step << ": " << bad.text();
+  }
+  history.states.push_back(state);
+  history.operations = std::move(flash.operations);
+  return history;
+}
+
+// What is found on it is one of the two states, and the outbox goes on from there: neither room nor a slot was lost.
+void check(FaultyStorage& flash, const Expected& before, const Expected& after, uint64_t seed) {
+  Result<journal::Journal> journal = open(flash);
+  ASSERT_TRUE(journal.ok()) << journal.failure().text();
   EXPECT_EQ(journal->recovery().lost_records, 0U);
   Result<Outbox> outbox = Outbox::open(*journal);
-  EXPECT_TRUE(outbox.ok()) << outbox.failure().text();
-  if (!outbox.ok()) return used;
+  ASSERT_TRUE(outbox.ok()) << outbox.failure().text();
   EXPECT_EQ(outbox->rotten_count(), 0U);
   const Expected found = found_in(*outbox);
-  EXPECT_TRUE(found == before || found == after) << "seed " << seed << ", cut after " << events;
-  // And it goes on from there: neither room nor a slot was lost.
+  EXPECT_TRUE(found == before || found == after);
   Rng rng(seed + 1);
   Expected later = found;
   for (size_t step = 0; step < 4; ++step) EXPECT_TRUE(change(*outbox, rng, later).ok());
   EXPECT_EQ(found_in(*outbox), later);
-  return used;
+}
+
+// The power goes in the middle of `operation`, after so many of its bytes.
+void check_cut(const FaultyStorage& flash, const NotingStorage::Operation& operation, uint64_t bytes,
+               Aftermath aftermath, const History& history, uint64_t seed) {
+  FaultyStorage cut = flash;
+  cut.cut_power_after(bytes);
+  EXPECT_NE(operation.bytes.empty() ? cut.sync() : cut.write(operation.offset, operation.bytes), Error::kOk);
+  cut.reboot(aftermath, bytes);
+  check(cut, history.states[operation.step], history.states[operation.step + 1], seed);
 }
 
 TEST(OutboxPower, AnyHistoryWithoutACutIsAsItWasDone) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
-    play(seed, UINT64_MAX, Aftermath::kKeepAll);
+    const History history = play(seed);
+    FaultyStorage flash(kFlashBytes);
+    flash.load(history.formatted);
+    for (const NotingStorage::Operation& each : history.operations)
+      EXPECT_EQ(each.bytes.empty() ? flash.sync() : flash.write(each.offset, each.bytes), Error::kOk);
+    check(flash, history.states.back(), history.states.back(), seed);
     if (HasFailure()) FAIL() << "seed " << seed;
   }
 }
 
 TEST(OutboxPower, ACutAnywhereLeavesTheStateBeforeOrAfterTheChange) {
-  constexpr uint64_t kHistories = 24;
-  constexpr uint64_t kStride = 23;  // bytes and syncs; the first cut is elsewhere in each history
-  for (const Aftermath aftermath : {Aftermath::kKeepAll, Aftermath::kLoseAll, Aftermath::kScatter}) {
-    for (uint64_t seed = 1; seed <= kHistories; ++seed) {
-      const uint64_t whole = play(seed, UINT64_MAX, aftermath);
-      for (uint64_t events = seed % kStride; events < whole; events += kStride) {
-        play(seed, events, aftermath);
-        if (HasFailure()) FAIL() << "seed " << seed << ", cut after " << events;
+  constexpr uint64_t kHistories = 6;
+  uint64_t cuts = 0;
+  for (uint64_t seed = 1; seed <= kHistories; ++seed) {
+    const History history = play(seed);
+    FaultyStorage flash(kFlashBytes);
+    flash.load(history.formatted);
+    for (const NotingStorage::Operation& each : history.operations) {
+      const uint64_t ends = std::max<uint64_t>(1, each.bytes.size());
+      for (uint64_t bytes = 0; bytes < ends; ++bytes) {
+        for (const Aftermath aftermath : {Aftermath::kKeepAll, Aftermath::kLoseAll, Aftermath::kScatter}) {
+          if (aftermath == Aftermath::kLoseAll && bytes > 0) continue;  // the same as for the first byte
+          check_cut(flash, each, bytes, aftermath, history, seed);
+          ++cuts;
+        }
+        if (HasFailure()) FAIL() << "seed " << seed << ", step " << each.step << ", cut after " << bytes << " bytes";
       }
+      EXPECT_EQ(each.bytes.empty() ? flash.sync() : flash.write(each.offset, each.bytes), Error::kOk);
     }
   }
+  RecordProperty("cuts", static_cast<int>(cuts));
 }
 
 }  // namespace
