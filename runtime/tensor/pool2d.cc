@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/base/error.h"
+#include "runtime/tensor/row_kernels.h"
 
 namespace runnel::tensor {
 namespace {
@@ -69,25 +70,8 @@ void for_each_output_row(const Window2d& window, size_t examples, Visit visit) {
 
 // Windows of 2x2 side by side: every input value lies in at most one window, so a row of gradients is written, not
 // added.
-void max_gradient_row_2x2(const float* __restrict upper, const float* __restrict lower,
-                          const float* __restrict gradient, float* __restrict upper_to, float* __restrict lower_to,
-                          size_t count) {
-  for (size_t x = 0; x < count; ++x) {
-    const float a = upper[2 * x];
-    const float b = upper[2 * x + 1];
-    const float c = lower[2 * x];
-    const float d = lower[2 * x + 1];
-    const float best_ab = larger(a, b);
-    const float best_abc = larger(best_ab, c);
-    const float value = gradient[x];
-    const float to_abc = d > best_abc ? 0.0F : value;
-    const float to_ab = c > best_ab ? 0.0F : to_abc;
-    const float to_a = b > a ? 0.0F : to_ab;
-    upper_to[2 * x] = to_a;
-    upper_to[2 * x + 1] = b > a ? to_ab : 0.0F;
-    lower_to[2 * x] = c > best_ab ? to_abc : 0.0F;
-    lower_to[2 * x + 1] = d > best_abc ? value : 0.0F;
-  }
+bool is_quartering(const Window2d& window) {
+  return window.kernel_height == 2 && window.kernel_width == 2 && window.stride_height == 2 && window.stride_width == 2;
 }
 
 void max_gradient_row(const Window2d& window, const float* from, const float* gradient, float* to, size_t count) {
@@ -108,7 +92,12 @@ void max_gradient_row(const Window2d& window, const float* from, const float* gr
 void max_pool2d_forward(const Window2d& window, size_t examples, std::span<const float> input,
                         std::span<float> output) {
   check_sizes(window, examples, input, output);
+  const bool quarters = is_quartering(window);
   for_each_output_row(window, examples, [&](size_t from, size_t to) {
+    if (quarters) {
+      return max_pool_row_2x2(input.data() + from, input.data() + from + window.width, window.output_width(),
+                              output.data() + to);
+    }
     pool_row(window, input.data() + from, output.data() + to, window.output_width(),
              [](float best, float value) { return larger(best, value); });
   });
@@ -118,14 +107,13 @@ void max_pool2d_backward(const Window2d& window, size_t examples, std::span<cons
                          std::span<const float> output_gradient, std::span<float> input_gradient) {
   check_sizes(window, examples, input, output_gradient);
   RUNNEL_ASSERT(input_gradient.size() == input.size());
-  std::ranges::fill(input_gradient, 0.0F);
-  const bool quarters =
-      window.kernel_height == 2 && window.kernel_width == 2 && window.stride_height == 2 && window.stride_width == 2;
+  const bool quarters = is_quartering(window);
+  if (!quarters || window.height % 2 != 0 || window.width % 2 != 0) std::ranges::fill(input_gradient, 0.0F);
   for_each_output_row(window, examples, [&](size_t from, size_t to) {
     if (quarters) {
-      max_gradient_row_2x2(input.data() + from, input.data() + from + window.width, output_gradient.data() + to,
-                           input_gradient.data() + from, input_gradient.data() + from + window.width,
-                           window.output_width());
+      max_pool_gradient_row_2x2(input.data() + from, input.data() + from + window.width, output_gradient.data() + to,
+                                window.output_width(), input_gradient.data() + from,
+                                input_gradient.data() + from + window.width);
     } else {
       max_gradient_row(window, input.data() + from, output_gradient.data() + to, input_gradient.data() + from,
                        window.output_width());
