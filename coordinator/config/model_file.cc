@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "coordinator/config/model_file_keys.h"
+#include "coordinator/config/partial_model.h"
 #include "runtime/host/pki.h"
 #include "runtime/host/toml_table.h"
 
@@ -138,23 +139,13 @@ Failure read_inputs(TomlTable& table, const plan::ModelSpec& spec, LayerSpec& la
   return Error::kOk;
 }
 
-// Channels of what `layer`, the next one, takes in. A pool and a dense layer fit after anything, so that what
-// make_layout() refuses is an earlier layer.
+// Channels of what `layer`, the next one, takes in.
 Result<uint32_t> channels_before(const plan::ModelSpec& spec, const LayerSpec& layer) {
-  plan::ModelSpec probe = spec;
-  LayerSpec pool;
-  pool.kind = LayerKind::kGlobalAvgPool;
-  pool.inputs = layer.inputs;
-  LayerSpec dense;
-  dense.kind = LayerKind::kDense;
-  dense.units = 2;
-  if (!probe.layers.push_back(pool) || !probe.layers.push_back(dense))
-    return fail(Error::kLimit, "a model has at most %u layers", plan::kLayersMax);
-  probe.classes = dense.units;
-  probe.loss = {};
-  Result<plan::ModelLayout> layout = plan::make_layout(probe);
+  const uint32_t source = layer.inputs.empty() ? static_cast<uint32_t>(spec.layers.size()) : layer.inputs[0];
+  if (source == 0) return spec.input.channels;
+  Result<plan::ModelLayout> layout = partial_layout(spec);
   if (!layout) return layout.failure();
-  return layout->outputs[spec.layers.size()].channels;
+  return layout->outputs[source - 1].channels;
 }
 
 Failure read_layer(TomlTable& table, const plan::ModelSpec& spec, LayerSpec& layer) {

@@ -84,6 +84,7 @@ const std::map<std::string, std::vector<std::string>> kLadder = {
       "coordinator/store/store.h", "coordinator/config/fleet_plan.h"}},
     {"coordinator/store", {"runtime/base"}},
     {"coordinator/config", {"runtime/base", "runtime/plan", "runtime/host"}},
+    {"coordinator/onnx", {"runtime/base", "runtime/plan", "coordinator/config"}},
     {"coordinator", {"coordinator/", "runtime/"}},
     {"fleet",
      {"fleet/", "device/engine", "device/training_task.h", "coordinator/engine", "coordinator/store/store.h",
