@@ -92,6 +92,7 @@ void share_values(Graph& graph) {
   for (uint32_t index = 0; index < graph.layers.size(); ++index) {
     Layer& layer = graph.layers[index];
     graph.value_class[index + 1] = static_cast<uint16_t>(index + 1);
+    if (!layer.live) continue;
     const uint16_t source = layer.sources[0];
     const bool in_place = works_in_place(layer.kind()) && may_overwrite(graph, readers, source);
     if (!is_view(layer.kind()) && !in_place) continue;
