@@ -110,6 +110,15 @@ void add_training_options(CLI::App& command, PlanOverrides& plan) {
       ->group("Training");
   command.add_option("--learning-rate-end", plan.learning_rate_end, "Learning rate of the last round")
       ->group("Training");
+  command.add_option("--warmup-rounds", plan.warmup_rounds, "Rounds over which the learning rate climbs")
+      ->group("Training");
+  command.add_option("--optimizer", plan.optimizer, "Of the devices: sgd, nesterov, adam, adamw")->group("Training");
+  command.add_option("--beta1", plan.beta1, "adam and adamw: memory of the mean gradient")->group("Training");
+  command.add_option("--beta2", plan.beta2, "adam and adamw: memory of its square")->group("Training");
+  command.add_option("--epsilon", plan.epsilon, "adam and adamw: added to the root of the latter")->group("Training");
+  command.add_option("--clip-gradient", plan.clip_gradient, "Largest L2 norm of a step's gradient; 0 = any")
+      ->group("Training");
+  command.add_option("--accumulate", plan.accumulate, "Minibatches whose gradients make one step")->group("Training");
   command.add_option("--momentum", plan.momentum, "0 = none")->group("Training");
   command.add_option("--weight-decay", plan.weight_decay, "0 = none")->group("Training");
   command.add_option("--proximal-mu", plan.proximal_mu, "FedProx's pull towards the round's model; 0 = FedAvg")
@@ -225,6 +234,17 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
     if (!schedule) return Failure(schedule.failure()).prefix("--schedule");
     plan.training.schedule = *schedule;
   }
+  override_with(given.warmup_rounds, plan.training.warmup_rounds);
+  if (given.optimizer) {
+    Result<plan::Optimizer> optimizer = optimizer_from_name(*given.optimizer);
+    if (!optimizer) return Failure(optimizer.failure()).prefix("--optimizer");
+    plan.training.optimizer = *optimizer;
+  }
+  override_with(given.beta1, plan.training.beta1);
+  override_with(given.beta2, plan.training.beta2);
+  override_with(given.epsilon, plan.training.epsilon);
+  override_with(given.clip_gradient, plan.training.clip_norm);
+  override_with(given.accumulate, plan.training.accumulate);
   override_with(given.momentum, plan.training.momentum);
   override_with(given.weight_decay, plan.training.weight_decay);
   override_with(given.proximal_mu, plan.training.proximal_mu);

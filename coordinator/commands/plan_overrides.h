@@ -27,7 +27,9 @@ struct PlanOverrides {
   bool rotate = false, error_feedback = false;
   std::optional<uint32_t> local_epochs, local_steps, batch_size;
   std::optional<float> learning_rate, learning_rate_end, momentum, weight_decay, proximal_mu;
-  std::optional<std::string> schedule;
+  std::optional<std::string> schedule, optimizer;
+  std::optional<float> beta1, beta2, epsilon, clip_gradient;
+  std::optional<uint32_t> accumulate, warmup_rounds;
   std::optional<std::string> rate, late;
   std::optional<float> error_share, resolution;
   std::optional<uint64_t> budget_bytes;

@@ -41,6 +41,13 @@ Failure read_training(TomlTable& table, plan::TrainingSpec& training) {
   RUNNEL_TRY(table.read("local_steps", training.local_steps));
   RUNNEL_TRY(read_name(table, "schedule", plan::schedule_name, schedule_from_name, training.schedule));
   RUNNEL_TRY(table.read("learning_rate_end", training.learning_rate_end));
+  RUNNEL_TRY(table.read("warmup_rounds", training.warmup_rounds));
+  RUNNEL_TRY(read_name(table, "optimizer", plan::optimizer_name, optimizer_from_name, training.optimizer));
+  RUNNEL_TRY(table.read("beta1", training.beta1));
+  RUNNEL_TRY(table.read("beta2", training.beta2));
+  RUNNEL_TRY(table.read("epsilon", training.epsilon));
+  RUNNEL_TRY(table.read("clip_norm", training.clip_norm));
+  RUNNEL_TRY(table.read("accumulate", training.accumulate));
   RUNNEL_TRY(table.refuse_unread());
   return table.locate(check(training));
 }

@@ -128,6 +128,7 @@ Result<plan::Coder> coder_from_name(std::string_view name);
 // The same for plan::rate_mode_name and plan::schedule_name.
 Result<plan::RateMode> rate_mode_from_name(std::string_view name);
 Result<plan::Schedule> schedule_from_name(std::string_view name);
+Result<plan::Optimizer> optimizer_from_name(std::string_view name);
 Result<plan::RoundPolicy> round_policy_from_name(std::string_view name);
 Result<AggregationMethod> aggregation_method_from_name(std::string_view name);
 Result<ServerOptimizer> server_optimizer_from_name(std::string_view name);

@@ -54,6 +54,10 @@ Result<plan::Schedule> schedule_from_name(std::string_view name) {
   return from_name<plan::Schedule>(name, plan::kScheduleCount, plan::schedule_name);
 }
 
+Result<plan::Optimizer> optimizer_from_name(std::string_view name) {
+  return from_name<plan::Optimizer>(name, plan::kOptimizerCount, plan::optimizer_name);
+}
+
 Result<plan::CodecId> codec_from_name(std::string_view name) {
   return from_name<plan::CodecId>(name, plan::kCodecCount, plan::codec_name);
 }

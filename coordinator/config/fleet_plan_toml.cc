@@ -22,7 +22,7 @@ std::string fleet_plan_toml(const FleetPlan& plan) {
   line("quorum", std::to_string(plan.quorum), "fewest updates that may close a round at its deadline");
   line("deadline_seconds", toml_float(plan.deadline_seconds), "a round's length at most");
 
-  text += "\n[training]                      # SGD on each device\n";
+  text += "\n[training]                      # on each device: docs/training.md\n";
   line("learning_rate", toml_float(plan.training.learning_rate), "step size");
   line("momentum", toml_float(plan.training.momentum), "0 = none");
   line("weight_decay", toml_float(plan.training.weight_decay), "0 = none");
@@ -34,6 +34,13 @@ std::string fleet_plan_toml(const FleetPlan& plan) {
        "of the learning rate: constant, linear, cosine or exponential");
   line("learning_rate_end", toml_float(double{plan.training.learning_rate_end}),
        "in the last round, unless it is constant");
+  line("warmup_rounds", std::to_string(plan.training.warmup_rounds), "rounds over which the learning rate climbs");
+  line("optimizer", host::toml_quoted(plan::optimizer_name(plan.training.optimizer)), "sgd, nesterov, adam or adamw");
+  line("beta1", toml_float(plan.training.beta1), "adam and adamw: memory of the mean gradient");
+  line("beta2", toml_float(plan.training.beta2), "and of its square");
+  line("epsilon", toml_float(plan.training.epsilon), "added to the root of the latter");
+  line("clip_norm", toml_float(plan.training.clip_norm), "a step's gradient is scaled down to this norm; 0 = not");
+  line("accumulate", std::to_string(plan.training.accumulate), "minibatches whose gradients make one step");
 
   text += "\n[policy]                        # when updates count: docs/rounds.md\n";
   const PolicySpec& policy = plan.policy;

@@ -70,10 +70,22 @@ Result<Message> convert(const schema::RoundPlan& from) {
   if (from.time_left_ms() > 366ULL * 86400 * 1000)
     return fail(Error::kOutOfRange, "RoundPlan.time_left_ms is over a year");
   to.plan.time_left = milliseconds(static_cast<int64_t>(from.time_left_ms()));
-  to.plan.training = {
-      from.learning_rate(),    from.momentum(),     from.weight_decay(), from.proximal_mu(),
-      from.batch_size(),       from.local_epochs(), from.local_steps(),  static_cast<plan::Schedule>(from.schedule()),
-      from.learning_rate_end()};
+  to.plan.training = {from.learning_rate(),
+                      from.momentum(),
+                      from.weight_decay(),
+                      from.proximal_mu(),
+                      from.batch_size(),
+                      from.local_epochs(),
+                      from.local_steps(),
+                      static_cast<plan::Schedule>(from.schedule()),
+                      from.learning_rate_end(),
+                      static_cast<plan::Optimizer>(from.optimizer()),
+                      from.beta1(),
+                      from.beta2(),
+                      from.epsilon(),
+                      from.clip_norm(),
+                      from.accumulate(),
+                      from.warmup_rounds()};
   to.plan.codec.codec = static_cast<plan::CodecId>(from.codec());
   to.plan.codec.levels = from.levels();
   to.plan.codec.bucket = from.bucket();

@@ -72,6 +72,13 @@ TEST_F(FlatcJson, Frames) {
   EXPECT_EQ(json["body"]["deadline"], true);
   EXPECT_EQ(json["body"]["late"], 1);
 
+  json = read("frame", "round_plan_optimizer.rnl");
+  EXPECT_EQ(json["body"]["optimizer"], 3);
+  EXPECT_EQ(json["body"]["beta1"], 0.75);
+  EXPECT_EQ(json["body"]["clip_norm"], 2.5);
+  EXPECT_EQ(json["body"]["accumulate"], 4);
+  EXPECT_EQ(json["body"]["warmup_rounds"], 3);
+
   json = read("frame", "model_request.rnl");
   EXPECT_EQ(json["body"]["offset"], 65536);
 

@@ -143,6 +143,20 @@ inline RoundPlan round_plan_buffered() {
   return message;
 }
 
+// And since devices have more than one optimizer.
+inline RoundPlan round_plan_optimizer() {
+  RoundPlan message = round_plan_buffered();
+  plan::TrainingSpec& training = message.plan.training;
+  training.optimizer = plan::Optimizer::kAdamW;
+  training.beta1 = 0.75F;
+  training.beta2 = 0.96875F;
+  training.epsilon = 0x1p-20F;
+  training.clip_norm = 2.5F;
+  training.accumulate = 4;
+  training.warmup_rounds = 3;
+  return message;
+}
+
 // A second frame of a kind that frames() has, from the day on which its table grew.
 inline std::vector<FrameSample> grown_frames() {
   return {{"round_plan_dithered.rnl", round_plan_dithered()},
@@ -156,6 +170,7 @@ inline std::vector<FrameSample> grown_frames() {
           {"round_plan_buffered.rnl", round_plan_buffered()},
           {"update_offer_version.rnl", UpdateOffer{kRun, 7, 5, 1234, 0xE3069283U, {}, 4}},
           {"refusal_stale.rnl", Refusal{Reason::kStale, "24 versions behind, 20 count", 7, 0}},
+          {"round_plan_optimizer.rnl", round_plan_optimizer()},
           {"bye_come_back.rnl", Bye{ByeCause::kLeaving, 90000}}};
 }
 

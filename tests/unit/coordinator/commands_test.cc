@@ -251,6 +251,22 @@ FleetPlan plan_of(const std::string& words) {
   return plan;
 }
 
+TEST(PlanOptionsTest, SayHowDevicesFollowTheGradient) {
+  const FleetPlan plan = plan_of(
+      "--optimizer adam --beta1 0.8 --beta2 0.9 --epsilon 0.001 --clip-gradient 1.5 --accumulate 3 --warmup-rounds 2");
+  EXPECT_EQ(plan.training.optimizer, plan::Optimizer::kAdam);
+  EXPECT_EQ(plan.training.beta1, 0.8F);
+  EXPECT_EQ(plan.training.beta2, 0.9F);
+  EXPECT_EQ(plan.training.epsilon, 0.001F);
+  EXPECT_EQ(plan.training.clip_norm, 1.5F);
+  EXPECT_EQ(plan.training.accumulate, 3U);
+  EXPECT_EQ(plan.training.warmup_rounds, 2U);
+  PlanOverrides given;
+  given.optimizer = "sgdm";
+  FleetPlan other;
+  EXPECT_EQ(apply_overrides(given, other).error(), Error::kUnknownName);
+}
+
 TEST(PlanOptionsTest, SayWhenUpdatesCount) {
   const FleetPlan late = plan_of("--policy sync --grace 20 --staleness-max 3 --staleness-exponent 1.5");
   EXPECT_EQ(late.policy.grace_seconds, 20.0);

@@ -38,6 +38,13 @@ proximal_mu = 0.01
 batch_size = 16
 local_epochs = 2
 local_steps = 5
+warmup_rounds = 2
+optimizer = "adamw"
+beta1 = 0.75
+beta2 = 0.5
+epsilon = 1e-6
+clip_norm = 3
+accumulate = 4
 [codec]
 name = "fp32"
 levels = 15
@@ -59,6 +66,13 @@ exact_coordinates_max = 0
   EXPECT_EQ(plan->training.batch_size, 16U);
   EXPECT_EQ(plan->training.local_epochs, 2U);
   EXPECT_EQ(plan->training.local_steps, 5U);
+  EXPECT_EQ(plan->training.warmup_rounds, 2U);
+  EXPECT_EQ(plan->training.optimizer, plan::Optimizer::kAdamW);
+  EXPECT_EQ(plan->training.beta1, 0.75F);
+  EXPECT_EQ(plan->training.beta2, 0.5F);
+  EXPECT_EQ(plan->training.epsilon, 1e-6F);
+  EXPECT_EQ(plan->training.clip_norm, 3.0F);
+  EXPECT_EQ(plan->training.accumulate, 4U);
   EXPECT_EQ(plan->codec.codec, plan::CodecId::kFp32);
   EXPECT_EQ(plan->codec.levels, 15U);
   EXPECT_EQ(plan->codec.bucket, 64U);
@@ -214,6 +228,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"[codec]\nbits = 4\nlevels = 7", Error::kMalformed, "line 2: codec.bits stands next to levels"},
         BadPlan{"[training]\nschedule = \"steps\"", Error::kUnknownName,
                 "line 2: training.schedule must be one of constant, linear, cosine or exponential, not 'steps'"},
+        BadPlan{"[training]\noptimizer = \"lamb\"", Error::kUnknownName,
+                "line 2: training.optimizer must be one of sgd, nesterov, adam or adamw, not 'lamb'"},
+        BadPlan{"[training]\naccumulate = 0", Error::kOutOfRange, "line 2: accumulate must be"},
+        BadPlan{"[training]\nbeta2 = 1.0", Error::kOutOfRange, "line 2: beta2 must be"},
+        BadPlan{"[training]\nclip_norm = -1.0", Error::kOutOfRange, "line 2: clip_norm must be"},
         BadPlan{"[rate]\nmode = \"fast\"", Error::kUnknownName, "line 2: rate.mode must be one of fixed, error"},
         BadPlan{"[rate]\nmode = \"budget\"", Error::kOutOfRange, "budget_bytes must be 1..281474976710656, not 0"},
         BadPlan{"[rate]\nlate = \"drop\"", Error::kUnknownName, "line 2: rate.late must be keep or send, not 'drop'"},
@@ -240,6 +259,13 @@ TEST(FleetPlanTest, WritesWhatItReads) {
   plan.training.batch_size = 1;
   plan.training.local_epochs = 3;
   plan.training.local_steps = 17;
+  plan.training.optimizer = plan::Optimizer::kNesterov;
+  plan.training.beta1 = 0.8F;
+  plan.training.beta2 = 0.95F;
+  plan.training.epsilon = 1e-5F;
+  plan.training.clip_norm = 0.3F;
+  plan.training.accumulate = 6;
+  plan.training.warmup_rounds = 9;
   plan.codec.levels = 3;
   plan.codec.bucket = 512;
   plan.codec.exact_coordinates_max = 0;
@@ -252,6 +278,13 @@ TEST(FleetPlanTest, WritesWhatItReads) {
   EXPECT_EQ(read->over_selection, 0.1);
   EXPECT_EQ(read->training.learning_rate, 1.0F / 3.0F);
   EXPECT_EQ(read->training.weight_decay, 1e-7F);
+  EXPECT_EQ(read->training.optimizer, plan::Optimizer::kNesterov);
+  EXPECT_EQ(read->training.beta1, 0.8F);
+  EXPECT_EQ(read->training.beta2, 0.95F);
+  EXPECT_EQ(read->training.epsilon, 1e-5F);
+  EXPECT_EQ(read->training.clip_norm, 0.3F);
+  EXPECT_EQ(read->training.accumulate, 6U);
+  EXPECT_EQ(read->training.warmup_rounds, 9U);
   EXPECT_EQ(read->codec.bucket, 512U);
   EXPECT_EQ(read->codec.exact_coordinates_max, 0U);
 }

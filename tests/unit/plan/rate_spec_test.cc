@@ -67,6 +67,22 @@ TEST(LearningRate, GoesFromTheFirstRoundToTheLast) {
   EXPECT_FLOAT_EQ(learning_rate_at(training, 6, 11), 0.1F);
 }
 
+TEST(LearningRate, ClimbsToWhereTheScheduleBegins) {
+  TrainingSpec training;
+  training.learning_rate = 0.4F;
+  training.learning_rate_end = 0.1F;
+  training.schedule = Schedule::kLinear;
+  training.warmup_rounds = 3;
+  const float expected[] = {0.1F, 0.2F, 0.3F, 0.4F, 0.3F, 0.2F, 0.1F, 0.1F};
+  for (uint32_t round = 1; round <= 8; ++round)
+    EXPECT_FLOAT_EQ(learning_rate_at(training, round, 7), expected[round - 1]) << round;
+  EXPECT_FLOAT_EQ(learning_rate_at(training, 2, 2), 0.2F) << "a run that ends within the warm-up";
+  EXPECT_FLOAT_EQ(learning_rate_at(training, 4, 3), 0.4F);
+  training.schedule = Schedule::kConstant;
+  EXPECT_FLOAT_EQ(learning_rate_at(training, 1, 7), 0.1F);
+  EXPECT_FLOAT_EQ(learning_rate_at(training, 5, 7), 0.4F);
+}
+
 TEST(LearningRate, AScheduleHasItsRange) {
   TrainingSpec training;
   training.schedule = Schedule::kExponential;

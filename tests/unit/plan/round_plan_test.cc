@@ -137,6 +137,12 @@ TEST(Check, TrainingRanges) {
   expect_range(&TrainingSpec::momentum, "momentum", 0.0F, 0.9999F);
   expect_range(&TrainingSpec::weight_decay, "weight_decay", 0.0F, 1.0F);
   expect_range(&TrainingSpec::proximal_mu, "proximal_mu", 0.0F, 100.0F);
+  expect_range(&TrainingSpec::beta1, "beta1", 0.0F, 0.9999F);
+  expect_range(&TrainingSpec::beta2, "beta2", 0.0F, 0.999999F);
+  expect_range(&TrainingSpec::epsilon, "epsilon", 1e-12F, 1.0F);
+  expect_range(&TrainingSpec::clip_norm, "clip_norm", 0.0F, 1e9F);
+  expect_range(TrainingSpec{}, &TrainingSpec::accumulate, "accumulate", 1, 1024);
+  expect_range(TrainingSpec{}, &TrainingSpec::warmup_rounds, "warmup_rounds", 0, 1000000);
   expect_range(TrainingSpec{}, &TrainingSpec::batch_size, "batch_size", 1, 4096);
   expect_range(TrainingSpec{}, &TrainingSpec::local_epochs, "local_epochs", 1, 1000);
   expect_range(TrainingSpec{}, &TrainingSpec::local_steps, "local_steps", 0, 1000000);

@@ -55,6 +55,13 @@ class Describer {
     number("local_steps", m.plan.training.local_steps);
     number("schedule", static_cast<uint64_t>(m.plan.training.schedule));
     real("learning_rate_end", m.plan.training.learning_rate_end);
+    number("optimizer", static_cast<uint64_t>(m.plan.training.optimizer));
+    real("beta1", m.plan.training.beta1);
+    real("beta2", m.plan.training.beta2);
+    real("epsilon", m.plan.training.epsilon);
+    real("clip_norm", m.plan.training.clip_norm);
+    number("accumulate", m.plan.training.accumulate);
+    number("warmup_rounds", m.plan.training.warmup_rounds);
     number("rate_mode", static_cast<uint64_t>(m.plan.rate.mode));
     real("contraction", m.plan.rate.contraction);
     real("k", m.plan.rate.k);

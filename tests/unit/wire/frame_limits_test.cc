@@ -170,6 +170,33 @@ TEST(FrameLimits, RoundPlanNumbers) {
   }
 }
 
+TEST(FrameLimits, RoundPlanOptimizers) {
+  const auto with = [](const std::function<void(plan::TrainingSpec&)>& change) {
+    RoundPlan message;
+    message.plan.round = message.plan.rounds = 1;
+    message.model_bytes = 1;
+    change(message.plan.training);
+    FrameBuilder builder;
+    return ExactBytes(builder.build(message));
+  };
+  const auto bad = [&with](const std::function<void(plan::TrainingSpec&)>& change, const char* field) {
+    expect_bad(with(change), Error::kOutOfRange, std::string("RoundPlan: ") + field + " must be ");
+  };
+  using T = plan::TrainingSpec;
+  expect_good(with([](T&) {}));
+  expect_good(with([](T& t) { t.optimizer = plan::Optimizer::kAdamW; }));
+  expect_bad(with([](T& t) { t.optimizer = static_cast<plan::Optimizer>(plan::kOptimizerCount); }),
+             Error::kUnsupported, "RoundPlan: optimizer 4 is not known here");
+  bad([](T& t) { t.beta1 = 1.0F; }, "beta1");
+  bad([](T& t) { t.beta2 = 1.0F; }, "beta2");
+  bad([](T& t) { t.epsilon = 0.0F; }, "epsilon");
+  bad([](T& t) { t.clip_norm = -1.0F; }, "clip_norm");
+  bad([](T& t) { t.accumulate = 0; }, "accumulate");
+  bad([](T& t) { t.accumulate = 1025; }, "accumulate");
+  bad([](T& t) { t.warmup_rounds = 1000001; }, "warmup_rounds");
+  expect_bad(with([](T& t) { t.clip_norm = kNan; }), Error::kNotFinite, "RoundPlan: clip_norm");
+}
+
 TEST(FrameLimits, RoundPlanCodecs) {
   using F = PlanFields;
   for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
@@ -217,7 +244,12 @@ TEST(FrameLimits, ARoundPlanOfBeforeTheCodersHasTheirDefaults) {
   EXPECT_EQ(rate.mode, plan::RateMode::kFixed);
   EXPECT_EQ(rate.contraction, 1.0F);
   EXPECT_FALSE(rate.deadline);
-  EXPECT_EQ(std::get<RoundPlan>(*message).plan.training.schedule, plan::Schedule::kConstant);
+  const plan::TrainingSpec& training = std::get<RoundPlan>(*message).plan.training;
+  EXPECT_EQ(training.schedule, plan::Schedule::kConstant);
+  EXPECT_EQ(training.optimizer, plan::Optimizer::kSgd);
+  EXPECT_EQ(training.clip_norm, 0.0F);
+  EXPECT_EQ(training.accumulate, 1U);
+  EXPECT_EQ(training.warmup_rounds, 0U);
 }
 
 ExactBytes model_chunk(uint64_t offset, uint64_t total, size_t bytes) {

@@ -114,6 +114,13 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   message.plan.codec.keep = any_real(1e-4F, 1.0F);
   message.plan.training.schedule = static_cast<plan::Schedule>(*rc::gen::inRange<int>(0, plan::kScheduleCount));
   message.plan.training.learning_rate_end = any_real(1e-9F, 100.0F);
+  message.plan.training.optimizer = static_cast<plan::Optimizer>(*rc::gen::inRange<int>(0, plan::kOptimizerCount));
+  message.plan.training.beta1 = any_real(0.0F, 0.9999F);
+  message.plan.training.beta2 = any_real(0.0F, 0.999999F);
+  message.plan.training.epsilon = any_real(1e-12F, 1.0F);
+  message.plan.training.clip_norm = any_real(0.0F, 1e9F);
+  message.plan.training.accumulate = *rc::gen::inRange<uint32_t>(1, 1025);
+  message.plan.training.warmup_rounds = *rc::gen::inRange<uint32_t>(0, 1000001);
   plan::RateSpec& rate = message.plan.rate;
   rate.mode = static_cast<plan::RateMode>(*rc::gen::inRange<int>(0, plan::kRateModeCount));
   rate.contraction = any_real(0.01F, 1.0F);
