@@ -110,18 +110,23 @@ Failure CsvParser::take_line(std::string_view line, CsvRowSink& sink) {
 
 Failure CsvParser::take_row(std::string_view line, CsvRowSink& sink) {
   const auto columns = static_cast<size_t>(std::count(line.begin(), line.end(), ',')) + 1;
-  if (columns < 2) return fail(Error::kShape, "one column; a row needs at least one value and the label");
-  if (columns - 1 > plan::kDimensionMax) {
+  const size_t last = std::max(1U, target_count_);  // columns that are no input
+  if (columns < last + 1) {
+    return target_count_ == 0 ? fail(Error::kShape, "one column; a row needs at least one value and the label")
+                              : fail(Error::kShape, "%zu columns; a row needs at least one value and %u targets",
+                                     columns, target_count_);
+  }
+  if (columns - last > plan::kDimensionMax) {
     return fail(Error::kLimit, "%zu columns; at most %u values and the label are read", columns, plan::kDimensionMax);
   }
-  if (row_count_ > 0 && columns != size_t{input_count_} + 1) {
-    return fail(Error::kShape, "%zu columns where the rows before have %u", columns, input_count_ + 1);
+  if (row_count_ > 0 && columns != input_count_ + last) {
+    return fail(Error::kShape, "%zu columns where the rows before have %zu", columns, input_count_ + last);
   }
   if ((row_count_ + 1) * columns > kCsvValuesMax) {
     return fail(Error::kLimit, "more than %llu values in the file", static_cast<unsigned long long>(kCsvValuesMax));
   }
 
-  input_count_ = static_cast<uint32_t>(columns - 1);
+  input_count_ = static_cast<uint32_t>(columns - last);
   values_.clear();
   CsvRow row;
   std::optional<std::string_view> rest = line;
@@ -134,7 +139,7 @@ Failure CsvParser::take_row(std::string_view line, CsvRowSink& sink) {
     if (parsed == Parsed::kNotFinite) {
       return fail(Error::kNotFinite, "column %zu: %s is not a finite 32-bit number", column, quoted(*field).c_str());
     }
-    if (column < columns) {
+    if (column < columns || target_count_ > 0) {
       values_.push_back(static_cast<float>(value));
       continue;
     }
@@ -146,7 +151,8 @@ Failure CsvParser::take_row(std::string_view line, CsvRowSink& sink) {
   }
   ++row_count_;
   row.line = line_count_;
-  row.values = values_;
+  row.values = std::span<const float>(values_).first(input_count_);
+  row.targets = std::span<const float>(values_).subspan(input_count_);
   return sink.handle_row(row);
 }
 

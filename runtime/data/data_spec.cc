@@ -65,15 +65,33 @@ Failure parse_paths(std::string_view paths, std::string_view data, DataSpec& spe
   return Error::kOk;
 }
 
+Failure parse_task(std::string_view name, GeneratedTask& task) {
+  if (name == "activity") {
+    task = GeneratedTask::kActivity;
+  } else if (name == "readings") {
+    task = GeneratedTask::kReadings;
+  } else if (name == "text") {
+    task = GeneratedTask::kText;
+  } else {
+    return fail(Error::kInvalidArgument, "--data generated: no task \"%.*s\"; there are activity, readings and text",
+                RUNNEL_TEXT(name));
+  }
+  return Error::kOk;
+}
+
 Failure parse_generated(std::string_view options, GeneratedSpec& spec) {
   for (const std::string_view option : split_list(options)) {
     const auto [key, value] = split_pair(option, '=');
+    if (key == "task") {
+      RUNNEL_TRY(parse_task(value, spec.task));
+      continue;
+    }
     uint32_t* count = nullptr;
     if (key == "examples") count = &spec.examples;
     if (key == "test_examples") count = &spec.test_examples;
     if (count == nullptr) {
       return fail(Error::kInvalidArgument,
-                  "--data generated: unknown option \"%.*s\"; there are examples=N and test_examples=N",
+                  "--data generated: unknown option \"%.*s\"; there are task=NAME, examples=N and test_examples=N",
                   RUNNEL_TEXT(option));
     }
     if (!parse_whole(value, *count) || *count < kGeneratedExamplesMin || *count > kGeneratedExamplesMax) {
@@ -84,7 +102,47 @@ Failure parse_generated(std::string_view options, GeneratedSpec& spec) {
   return Error::kOk;
 }
 
-Failure parse_data(std::string_view data, DataSpec& spec) {
+Failure parse_normal(std::string_view labels, std::vector<uint16_t>& normal) {
+  for (;;) {
+    const auto [first, rest] = split_pair(labels, '+');
+    uint16_t label = 0;
+    if (!parse_whole(first, label)) {
+      return fail(Error::kInvalidArgument, "--data: normal=%.*s: not labels such as 0 or 0+2", RUNNEL_TEXT(labels));
+    }
+    normal.push_back(label);
+    if (first.size() == labels.size()) return Error::kOk;
+    labels = rest;
+  }
+}
+
+// One of the options behind the files: ";targets=2".
+Failure parse_option(std::string_view option, DataSpec& spec) {
+  const auto [key, value] = split_pair(option, '=');
+  const bool labelled = spec.kind != DataKind::kText &&
+                        (spec.kind != DataKind::kGenerated || spec.generated.task == GeneratedTask::kActivity);
+  if (key == "normal" && labelled && spec.target_count == 0) return parse_normal(value, spec.normal);
+  uint32_t* number = nullptr;
+  uint32_t largest = 0;
+  if (key == "targets" && spec.kind == DataKind::kCsv && spec.normal.empty()) {
+    number = &spec.target_count;
+    largest = kTargetsMax;
+  } else if (key == "window" && spec.kind == DataKind::kText) {
+    number = &spec.window;
+    largest = kTextWindowMax;
+  } else if (key == "speakers" && spec.kind == DataKind::kText) {
+    number = &spec.speakers;
+    largest = kPartitionDevicesMax;
+  }
+  if (number == nullptr) {
+    return fail(Error::kInvalidArgument, "--data: \";%.*s\" does not fit this kind of data", RUNNEL_TEXT(option));
+  }
+  if (!parse_whole(value, *number) || *number == 0 || *number > largest) {
+    return fail(Error::kInvalidArgument, "--data: \"%.*s\": not a number from 1 to %u", RUNNEL_TEXT(option), largest);
+  }
+  return Error::kOk;
+}
+
+Failure parse_source(std::string_view data, DataSpec& spec) {
   const auto [kind, rest] = split_pair(data, ':');
   const bool colon = kind.size() != data.size();
   if (kind == "generated") {
@@ -95,8 +153,24 @@ Failure parse_data(std::string_view data, DataSpec& spec) {
     spec.kind = kind == "idx" ? DataKind::kIdx : DataKind::kCsv;
     return parse_paths(rest, data, spec);
   }
-  return fail(Error::kInvalidArgument, "--data \"%.*s\": begins with none of idx:, csv: and generated",
+  if (kind == "text" && !rest.empty()) {
+    spec.kind = DataKind::kText;
+    spec.train_path = rest;
+    return Error::kOk;
+  }
+  return fail(Error::kInvalidArgument, "--data \"%.*s\": begins with none of idx:, csv:, text: and generated",
               RUNNEL_TEXT(data));
+}
+
+Failure parse_data(std::string_view data, DataSpec& spec) {
+  auto [source, options] = split_pair(data, ';');
+  RUNNEL_TRY(parse_source(source, spec));
+  while (source.size() != data.size()) {
+    data.remove_prefix(source.size() + 1);
+    source = split_pair(data, ';').first;
+    RUNNEL_TRY(parse_option(source, spec));
+  }
+  return Error::kOk;
 }
 
 Failure parse_partition(std::string_view text, PartitionSpec& spec) {
@@ -123,7 +197,12 @@ Failure parse_partition(std::string_view text, PartitionSpec& spec) {
     if (!value.empty()) return Error::kOk;
     return fail(Error::kInvalidArgument, "--partition %.*s: key needs an IDX file, key:FILE", RUNNEL_TEXT(text));
   }
-  return fail(Error::kInvalidArgument, "--partition \"%.*s\": none of iid, dirichlet:ALPHA, shards:K and key:IDX_FILE",
+  if (text == "speaker") {
+    spec.kind = PartitionKind::kSpeaker;
+    return Error::kOk;
+  }
+  return fail(Error::kInvalidArgument,
+              "--partition \"%.*s\": none of iid, dirichlet:ALPHA, shards:K, key:IDX_FILE and speaker",
               RUNNEL_TEXT(text));
 }
 
@@ -144,12 +223,27 @@ Failure parse_scale(std::string_view text, std::optional<float>& scale) {
 }
 
 Failure check_together(const DataSpec& spec) {
+  const PartitionKind partition = spec.partition.kind;
+  const bool by_label = partition == PartitionKind::kDirichlet || partition == PartitionKind::kShards;
+  if (spec.kind == DataKind::kText) {
+    if (partition != PartitionKind::kSpeaker && partition != PartitionKind::kIid)
+      return fail(Error::kInvalidArgument, "--partition: text is dealt by speaker or iid");
+    if (!spec.split_path.empty())
+      return fail(Error::kInvalidArgument, "--split: of text, the last tenth of what each speaker says is for testing");
+    if (spec.scale) return fail(Error::kInvalidArgument, "--scale: the characters of a text are not scaled");
+    return Error::kOk;
+  }
+  if (partition == PartitionKind::kSpeaker) {
+    return fail(Error::kInvalidArgument, "--partition speaker: only text has speakers");
+  }
+  if (spec.target_count > 0 && by_label)
+    return fail(Error::kInvalidArgument, "--partition: without labels, rows are dealt iid or by key:IDX_FILE");
   if (spec.kind == DataKind::kGenerated) {
     if (!spec.split_path.empty()) {
       return fail(Error::kInvalidArgument, "--split %.*s: generated data has its own test set",
                   RUNNEL_TEXT(spec.split_path));
     }
-    if (spec.partition.kind == PartitionKind::kShards || spec.partition.kind == PartitionKind::kKey) {
+    if (partition == PartitionKind::kShards || partition == PartitionKind::kKey) {
       return fail(Error::kInvalidArgument, "--partition: generated data takes iid or dirichlet:ALPHA only");
     }
   } else if (!spec.split_path.empty() && !spec.test_path.empty()) {
@@ -169,6 +263,7 @@ Result<DataSpec> parse_data_spec(std::string_view data, std::string_view partiti
     spec.partition.kind = PartitionKind::kDirichlet;
     spec.partition.alpha = kGeneratedLabelAlpha;
   }
+  if (spec.kind == DataKind::kText) spec.partition.kind = PartitionKind::kSpeaker;
   if (!partition.empty()) RUNNEL_TRY(parse_partition(partition, spec.partition));
   spec.split_path = split;
   if (!scale.empty()) RUNNEL_TRY(parse_scale(scale, spec.scale));

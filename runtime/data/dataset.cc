@@ -1,5 +1,6 @@
 #include "runtime/data/dataset.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/base/result.h"
@@ -82,6 +83,22 @@ Failure Dataset::append(ByteView values, std::span<const float> target) {
   }
   ++example_count_;
   return Error::kOk;
+}
+
+Dataset Dataset::marked(std::span<const uint16_t> usual, bool usual_only) const {
+  RUNNEL_ASSERT(class_count_ > 0 && target_count_ == 1);
+  const auto is_usual = [usual](uint16_t label) { return std::find(usual.begin(), usual.end(), label) != usual.end(); };
+  Dataset marks(type_, input_count_, 2, scale_);
+  marks.reserve(usual_only ? static_cast<uint32_t>(std::count_if(labels_.begin(), labels_.end(), is_usual))
+                           : example_count_);
+  for (uint32_t row = 0; row < example_count_; ++row) {
+    if (usual_only && !is_usual(labels_[row])) continue;
+    const uint8_t* values = values_.data() + row * row_bytes_;
+    marks.values_.insert(marks.values_.end(), values, values + row_bytes_);
+    marks.labels_.push_back(is_usual(labels_[row]) ? 0 : 1);
+    ++marks.example_count_;
+  }
+  return marks;
 }
 
 void Dataset::read(uint32_t index, std::span<float> input, std::span<float> target) const {

@@ -41,6 +41,10 @@ class Dataset final : public ExampleSource {
   uint32_t class_count() const override { return class_count_; }
   void read(uint32_t index, std::span<float> input, std::span<float> target) const override;
 
+  // For a detector of what is unusual: examples with these labels get the label 0, all others 1; or are left out, if
+  // `usual_only`. REQUIRES: one label an example.
+  Dataset marked(std::span<const uint16_t> usual, bool usual_only) const;
+
   // REQUIRES: one label an example.
   uint32_t label(uint32_t index) const { return labels_[index]; }
   ElementType element_type() const { return type_; }

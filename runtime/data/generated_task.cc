@@ -6,6 +6,8 @@
 #include <numbers>
 
 #include "runtime/base/rng.h"
+#include "runtime/data/generated_readings.h"
+#include "runtime/data/generated_text.h"
 
 namespace runnel::data {
 namespace {
@@ -210,6 +212,8 @@ uint32_t draw_label(const std::array<double, kGeneratedClasses>& weights, Rng& r
 
 Dataset generate_training_part(const GeneratedSpec& spec, const PartitionSpec& labels, float scale, uint32_t device,
                                uint64_t seed) {
+  if (spec.task == GeneratedTask::kReadings) return generate_readings_part(spec.examples, device, seed);
+  if (spec.task == GeneratedTask::kText) return generate_text_part(spec.examples, device, seed);
   const Style style = draw_style(Rng(derive_key(seed, static_cast<uint64_t>(Draw::kStyle), device)));
   Rng rng(derive_key(seed, static_cast<uint64_t>(Draw::kExamples), device));
   const uint32_t fewest = spec.examples / 2;
@@ -221,6 +225,8 @@ Dataset generate_training_part(const GeneratedSpec& spec, const PartitionSpec& l
 }
 
 Dataset generate_test_set(const GeneratedSpec& spec, float scale) {
+  if (spec.task == GeneratedTask::kReadings) return generate_readings_test_set(spec.test_examples);
+  if (spec.task == GeneratedTask::kText) return generate_text_test_set(spec.test_examples);
   std::array<Style, kTestPeople> people;
   for (uint32_t i = 0; i < kTestPeople; ++i) {
     people[i] = draw_style(Rng(derive_key(kTestSeed, static_cast<uint64_t>(Draw::kTestStyle), i)));

@@ -28,14 +28,21 @@ inline constexpr uint32_t kGeneratedInputs = kGeneratedChannels * kGeneratedSamp
 inline constexpr uint32_t kGeneratedExamplesMin = 12;
 inline constexpr uint32_t kGeneratedExamplesMax = 1U << 20;
 
+enum class GeneratedTask : uint8_t {
+  kActivity,  // described above
+  kReadings,  // numbers to predict: generated_readings.h
+  kText,      // the next character: generated_text.h
+};
+
 struct GeneratedSpec {
+  GeneratedTask task = GeneratedTask::kActivity;
   uint32_t examples = 300;  // a device's, on average over devices; each has 50 % to 150 % of it
   uint32_t test_examples = 1200;
 };
 
-// The examples of one device. `labels` says how its classes are weighted: uniformly (iid), or by one draw of a
-// symmetric Dirichlet(alpha). Values are multiplied by `scale` on top of the conversion to g. REQUIRES: iid or
-// dirichlet.
+// The examples of one device, of the spec's task. `labels` says how its classes are weighted: uniformly (iid), or by
+// one draw of a symmetric Dirichlet(alpha). Values are multiplied by `scale` on top of the conversion to g (not those
+// of the other tasks, which have no classes either). REQUIRES: iid or dirichlet.
 Dataset generate_training_part(const GeneratedSpec& spec, const PartitionSpec& labels, float scale, uint32_t device,
                                uint64_t seed);
 

@@ -141,7 +141,8 @@ Result<Partition> Partition::by_labels(const PartitionSpec& spec, std::span<cons
       RUNNEL_TRY(partition.deal_dirichlet(labels, device_count, spec.alpha, seed));
       break;
     case PartitionKind::kKey:
-      RUNNEL_ASSERT(spec.kind != PartitionKind::kKey);
+    case PartitionKind::kSpeaker:
+      RUNNEL_ASSERT(spec.kind == PartitionKind::kIid);
   }
   return partition;
 }

@@ -11,6 +11,7 @@
 // of
 //   them at random (McMahan et al. 2017).
 // - key: device i has all rows of the i-th smallest key; keys beyond the last device are left out.
+// - speaker: of a text; device i has what the i-th of the speakers says (text_windows.h).
 //
 // iid, dirichlet and shards give every row to exactly one device. iid, shards and key use integers only; dirichlet's
 // shares go through the C library's log and pow, so devices that compare rows should run the same one. Memory: 4 bytes
@@ -29,7 +30,7 @@ namespace runnel::data {
 inline constexpr uint32_t kPartitionRowsMin = 10;
 inline constexpr uint32_t kPartitionDevicesMax = 1U << 20;
 
-enum class PartitionKind : uint8_t { kIid, kDirichlet, kShards, kKey };
+enum class PartitionKind : uint8_t { kIid, kDirichlet, kShards, kKey, kSpeaker };
 
 struct PartitionSpec {
   PartitionKind kind = PartitionKind::kIid;
@@ -41,7 +42,7 @@ struct PartitionSpec {
 class Partition {
  public:
   // iid, dirichlet or shards. Fails with kInvalidArgument when there are more devices (or shards) than rows, or no
-  // device; kLimit when devices times classes is beyond 2^24. REQUIRES: spec.kind is not kKey.
+  // device; kLimit when devices times classes is beyond 2^24. REQUIRES: spec.kind is one of these.
   static Result<Partition> by_labels(const PartitionSpec& spec, std::span<const uint16_t> labels, uint32_t device_count,
                                      uint64_t seed);
 

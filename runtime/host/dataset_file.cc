@@ -12,6 +12,7 @@
 #include "runtime/data/idx_header.h"
 #include "runtime/data/partition.h"
 #include "runtime/host/idx_file.h"
+#include "runtime/host/text_file.h"
 
 namespace runnel::host {
 namespace {
@@ -27,11 +28,14 @@ constexpr uint32_t kRowsReservedMax = 1U << 20;
 
 // What is known about a file of examples before its values are loaded.
 struct Outline {
-  std::vector<uint16_t> labels;               // of all rows
+  std::vector<uint16_t> labels;               // of all rows; all 0 where there are none
+  uint32_t target_count = 0;                  // numbers to predict instead of a label
   uint32_t input_count = 0;                   // CSV only; an IDX file says it itself
   ElementType narrowest = ElementType::kF32;  // CSV only: the smallest type that holds every value exactly
 
-  uint32_t class_count() const { return uint32_t{*std::max_element(labels.begin(), labels.end())} + 1; }
+  uint32_t class_count() const {
+    return target_count > 0 ? 0 : uint32_t{*std::max_element(labels.begin(), labels.end())} + 1;
+  }
 };
 
 Result<Outline> outline_idx(const std::string& labels_path) {
@@ -52,10 +56,10 @@ Result<Outline> outline_idx(const std::string& labels_path) {
   return outline;
 }
 
-Failure parse_csv_file(const std::string& path, data::CsvRowSink& sink) {
+Failure parse_csv_file(const std::string& path, uint32_t target_count, data::CsvRowSink& sink) {
   Result<GzipFile> file = GzipFile::open(path);
   if (!file.ok()) return file.failure();
-  data::CsvParser parser;
+  data::CsvParser parser(target_count);
   std::array<uint8_t, 4096> piece;
   for (;;) {
     const Result<size_t> read = file->read(piece);
@@ -93,14 +97,16 @@ class CsvOutliner final : public data::CsvRowSink {
   bool all_i16_ = true;
 };
 
-Result<Outline> outline_csv(const std::string& path) {
+Result<Outline> outline_csv(const std::string& path, uint32_t target_count) {
   CsvOutliner outliner;
-  RUNNEL_TRY(parse_csv_file(path, outliner));
-  return outliner.take();
+  RUNNEL_TRY(parse_csv_file(path, target_count, outliner));
+  Outline outline = outliner.take();
+  outline.target_count = target_count;
+  return outline;
 }
 
 Result<Outline> outline(const DataSpec& spec, const std::string& path, const std::string& labels_path) {
-  return spec.kind == DataKind::kIdx ? outline_idx(labels_path) : outline_csv(path);
+  return spec.kind == DataKind::kIdx ? outline_idx(labels_path) : outline_csv(path, spec.target_count);
 }
 
 // Keeps the rows whose ascending numbers are given, out of rows that come by in order.
@@ -148,7 +154,8 @@ class CsvKeeper final : public data::CsvRowSink {
   CsvKeeper(const Outline& outline, const std::vector<uint32_t>& rows, float scale)
       : outline_(outline),
         picker_(rows),
-        dataset_(outline.narrowest, outline.input_count, outline.class_count(), scale) {
+        dataset_(outline.narrowest, outline.input_count, outline.class_count(), scale,
+                 std::max(1U, outline.target_count)) {
     dataset_.reserve(static_cast<uint32_t>(rows.size()));
     stored_.reserve(outline.input_count * data::element_bytes(outline.narrowest));
   }
@@ -170,7 +177,7 @@ class CsvKeeper final : public data::CsvRowSink {
         store<float>(row.values);
         break;
     }
-    return dataset_.append(stored_, row.label);
+    return outline_.target_count > 0 ? dataset_.append(stored_, row.targets) : dataset_.append(stored_, row.label);
   }
 
   Result<Dataset> take() {
@@ -202,7 +209,7 @@ class CsvKeeper final : public data::CsvRowSink {
 Result<Dataset> keep_csv_rows(const DataSpec& spec, const std::string& path, const Outline& outline,
                               const std::vector<uint32_t>& rows) {
   CsvKeeper keeper(outline, rows, spec.effective_scale(outline.narrowest));
-  RUNNEL_TRY(parse_csv_file(path, keeper));
+  RUNNEL_TRY(parse_csv_file(path, spec.target_count, keeper));
   Result<Dataset> dataset = keeper.take();
   if (!dataset.ok()) return Failure(dataset.failure()).prefix("%s", path.c_str());
   return dataset;
@@ -293,14 +300,13 @@ std::vector<uint32_t> all_rows(size_t count) {
   return rows;
 }
 
-}  // namespace
-
-Result<Dataset> load_training_part(const DataSpec& spec, uint32_t index, uint32_t count, uint64_t seed) {
+Result<Dataset> load_part(const DataSpec& spec, uint32_t index, uint32_t count, uint64_t seed) {
   if (index >= count) return fail(Error::kInvalidArgument, "part %u of %u: parts are counted from 0", index, count);
   if (spec.kind == DataKind::kGenerated) {
     return data::generate_training_part(spec.generated, spec.partition, spec.effective_scale(ElementType::kI16), index,
                                         seed);
   }
+  if (spec.kind == DataKind::kText) return load_text_part(spec, index, count, seed);
   const Result<Outline> known = outline(spec, spec.train_path, spec.train_labels_path);
   if (!known.ok()) return known.failure();
   const Result<std::vector<uint32_t>> rows = rows_of_device(spec, *known, index, count, seed);
@@ -308,10 +314,11 @@ Result<Dataset> load_training_part(const DataSpec& spec, uint32_t index, uint32_
   return keep_rows(spec, spec.train_path, spec.train_labels_path, *known, *rows);
 }
 
-Result<Dataset> load_test_set(const DataSpec& spec) {
+Result<Dataset> load_tests(const DataSpec& spec) {
   if (spec.kind == DataKind::kGenerated) {
     return data::generate_test_set(spec.generated, spec.effective_scale(ElementType::kI16));
   }
+  if (spec.kind == DataKind::kText) return load_text_test_set(spec);
   if (!spec.split_path.empty()) {
     const Result<Outline> known = outline(spec, spec.train_path, spec.train_labels_path);
     if (!known.ok()) return known.failure();
@@ -326,6 +333,23 @@ Result<Dataset> load_test_set(const DataSpec& spec) {
   const Result<Outline> known = outline(spec, spec.test_path, spec.test_labels_path);
   if (!known.ok()) return known.failure();
   return keep_rows(spec, spec.test_path, spec.test_labels_path, *known, all_rows(known->labels.size()));
+}
+
+}  // namespace
+
+Result<Dataset> load_training_part(const DataSpec& spec, uint32_t index, uint32_t count, uint64_t seed) {
+  Result<Dataset> part = load_part(spec, index, count, seed);
+  if (!part.ok() || spec.normal.empty()) return part;
+  Dataset usual = part->marked(spec.normal, true);
+  if (usual.example_count() == 0)
+    return fail(Error::kNotFound, "part %u of %u: none of its examples has a label of normal=", index, count);
+  return usual;
+}
+
+Result<Dataset> load_test_set(const DataSpec& spec) {
+  Result<Dataset> tests = load_tests(spec);
+  if (!tests.ok() || spec.normal.empty()) return tests;
+  return tests->marked(spec.normal, false);
 }
 
 }  // namespace runnel::host

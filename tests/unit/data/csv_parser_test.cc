@@ -51,6 +51,28 @@ TEST(CsvParser, ReadsNumbersAndLabels) {
               ElementsAre(Pair(ElementsAre(1.0F, -2.5F, 300.0F), 0), Pair(ElementsAre(0.5F, 0.0F, 7.0F), 65535)));
 }
 
+TEST(CsvParser, ReadsTargetsInsteadOfALabel) {
+  class Targets final : public CsvRowSink {
+   public:
+    Failure handle_row(const CsvRow& row) override {
+      values.assign(row.values.begin(), row.values.end());
+      targets.assign(row.targets.begin(), row.targets.end());
+      return Error::kOk;
+    }
+    std::vector<float> values;
+    std::vector<float> targets;
+  } sink;
+  constexpr std::string_view kText = "a,b,c\n1,-2.5,1e3\n";
+  CsvParser parser(2);
+  ASSERT_TRUE(parser.feed({reinterpret_cast<const uint8_t*>(kText.data()), kText.size()}, sink).ok());
+  ASSERT_TRUE(parser.finish(sink).ok());
+  EXPECT_THAT(sink.values, ElementsAre(1.0F));
+  EXPECT_THAT(sink.targets, ElementsAre(-2.5F, 1000.0F));
+  constexpr std::string_view kThin = "1,2\n";
+  CsvParser thin(2);
+  EXPECT_EQ(thin.feed({reinterpret_cast<const uint8_t*>(kThin.data()), kThin.size()}, sink).error(), Error::kShape);
+}
+
 TEST(CsvParser, AcceptsWhatSpreadsheetsWrite) {
   Rows rows;
   const Failure failure = parse("\xEF\xBB\xBFheight,weight,class\r\n1,2,3.0\r\n\r\n4,5,6", rows);

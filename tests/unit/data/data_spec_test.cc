@@ -102,6 +102,38 @@ TEST(DataSpec, RefusesWhatDoesNotGoTogether) {
   EXPECT_THAT(refusal("generated", "key:a"), HasSubstr("iid or dirichlet"));
 }
 
+TEST(DataSpec, ReadsTargetsTextAndWhatIsUsual) {
+  EXPECT_EQ(parsed("csv:a,b;targets=3").target_count, 3U);
+  EXPECT_EQ(parsed("csv:a,b;targets=3").test_path, "b");
+  const DataSpec text = parsed("text:play.txt;window=32;speakers=20");
+  EXPECT_EQ(text.kind, DataKind::kText);
+  EXPECT_EQ(text.train_path, "play.txt");
+  EXPECT_EQ(text.window, 32U);
+  EXPECT_EQ(text.speakers, 20U);
+  EXPECT_EQ(text.partition.kind, PartitionKind::kSpeaker);
+  EXPECT_EQ(parsed("text:a", "iid").partition.kind, PartitionKind::kIid);
+  EXPECT_EQ(parsed("generated:task=readings,examples=50").generated.task, GeneratedTask::kReadings);
+  EXPECT_EQ(parsed("idx:a,b;normal=0+2").normal, (std::vector<uint16_t>{0, 2}));
+  EXPECT_EQ(parsed("generated;normal=4").normal, std::vector<uint16_t>{4});
+}
+
+TEST(DataSpec, RefusesOptionsOfOtherKinds) {
+  EXPECT_THAT(refusal("idx:a,b;targets=2"), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal("csv:a;targets=2;normal=0"), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal("csv:a;normal=0;targets=2"), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal("csv:a;targets=0"), HasSubstr("1 to 4096"));
+  EXPECT_THAT(refusal("csv:a;"), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal("csv:a;normal=x"), HasSubstr("normal=x"));
+  EXPECT_THAT(refusal("csv:a;normal=1+"), HasSubstr("normal="));
+  EXPECT_THAT(refusal("generated:task=text;normal=1"), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal("generated:task=poetry"), HasSubstr("poetry"));
+  EXPECT_THAT(refusal("text:a;window=0"), HasSubstr("1 to 4096"));
+  EXPECT_THAT(refusal("text:a", "dirichlet:1"), HasSubstr("by speaker or iid"));
+  EXPECT_THAT(refusal("text:a", "", "s"), HasSubstr("last tenth"));
+  EXPECT_THAT(refusal("csv:a", "speaker"), HasSubstr("only text"));
+  EXPECT_THAT(refusal("csv:a;targets=1", "dirichlet:1"), HasSubstr("without labels"));
+}
+
 TEST(DataSpec, KeepsMessagesWholeWhenTheTextIsLong) {
   EXPECT_THAT(refusal("csv:" + std::string(5000, 'a') + ",b,c"), HasSubstr("csv takes TRAIN[,TEST]"));
 }

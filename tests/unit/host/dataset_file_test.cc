@@ -251,6 +251,54 @@ TEST_F(DatasetFile, CsvErrorsNameFileLineAndColumn) {
   EXPECT_THAT(training_failure(spec_of("csv:" + file, "", "", "10")).text(), HasSubstr("line 1: column 2"));
 }
 
+TEST_F(DatasetFile, LoadsTargetsOfACsv) {
+  const std::string text = "1,2,0.5,-3\n3,4,1.5,7\n5,6,2.5,8\n";
+  const std::string file = write("readings.csv", {text.begin(), text.end()});
+  const Result<Dataset> part = load_training_part(spec_of("csv:" + file + ";targets=2"), 0, 1, 1);
+  ASSERT_TRUE(part.ok()) << part.failure().text();
+  EXPECT_EQ(part->class_count(), 0U);
+  EXPECT_EQ(part->target_count(), 2U);
+  std::vector<float> input(2);
+  std::vector<float> target(2);
+  part->read(1, input, target);
+  EXPECT_THAT(input, ElementsAre(3.0F, 4.0F));
+  EXPECT_THAT(target, ElementsAre(1.5F, 7.0F));
+  EXPECT_EQ(load_training_part(spec_of("csv:" + file + ";targets=2"), 2, 3, 1)->example_count(), 1U);
+}
+
+TEST_F(DatasetFile, ADetectorTrainsOnWhatIsUsual) {
+  const std::string six = write_six();
+  const Result<Dataset> part = load_training_part(spec_of(six + ";normal=0+2"), 0, 1, 1);
+  ASSERT_TRUE(part.ok()) << part.failure().text();
+  EXPECT_THAT(labels_of(*part), ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(row_of(*part, 1), ElementsAre(20.0F * (1.0F / 255.0F), 21.0F * (1.0F / 255.0F)));
+  const DataSpec tested = spec_of(six + six.substr(3).replace(0, 1, ",") + ";normal=0+2");
+  const Result<Dataset> tests = load_test_set(tested);
+  ASSERT_TRUE(tests.ok()) << tests.failure().text();
+  EXPECT_THAT(labels_of(*tests), ElementsAre(0, 1, 0, 0, 1, 0));
+  EXPECT_EQ(tests->class_count(), 2U);
+  EXPECT_EQ(training_failure(spec_of(six + ";normal=9")).error(), Error::kNotFound);
+}
+
+TEST_F(DatasetFile, TextBySpeaker) {
+  const std::string text = "ANNA:\n" + std::string(99, 'a') + "\n\nBEN:\n" + std::string(199, 'b') + "\n\nCATO:\nOh.\n";
+  const std::string file = "text:" + write("play.txt", {text.begin(), text.end()}) + ";window=10";
+  const auto first_of = [&](uint32_t index) {
+    const Result<Dataset> part = load_training_part(spec_of(file), index, 2, 1);
+    EXPECT_TRUE(part.ok()) << part.failure().text();
+    return std::pair(part->example_count(), row_of(*part, 0)[0]);
+  };
+  EXPECT_EQ(first_of(0), std::pair(17U, static_cast<float>('b' - ' ')));  // 180 characters
+  EXPECT_EQ(first_of(1), std::pair(8U, static_cast<float>('a' - ' ')));
+  EXPECT_EQ(training_failure(spec_of(file), 2, 3).error(), Error::kNotFound) << "says less than a window";
+  EXPECT_EQ(training_failure(spec_of(file), 0, 4).error(), Error::kInvalidArgument);
+  EXPECT_EQ(training_failure(spec_of(file + ";speakers=2"), 0, 3).error(), Error::kInvalidArgument);
+  EXPECT_EQ(load_test_set(spec_of(file))->example_count(), 1U) << "20 characters of BEN, 10 of ANNA";
+  const Result<Dataset> dealt = load_training_part(spec_of(file, "iid"), 0, 5, 1);
+  ASSERT_TRUE(dealt.ok()) << dealt.failure().text();
+  EXPECT_EQ(dealt->example_count(), 5U);
+}
+
 TEST_F(DatasetFile, NamesMissingAndUnreadableFiles) {
   const Failure missing = training_failure(spec_of("csv:" + path("nowhere.csv")));
   EXPECT_EQ(missing.error(), Error::kNotFound);
