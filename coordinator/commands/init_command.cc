@@ -121,7 +121,7 @@ Failure write_run(const StateFolder& folder, const FleetPlan& plan, const Chosen
   RUNNEL_TRY(host::write_file_atomically(folder.model(), bytes_of(model.toml), 0644));
   ModelRecord initial{1, std::vector<float>(model.layout.parameter_count)};
   train::initialize_parameters(model.layout, plan.seed, initial.parameters);
-  if (plan.downlink.quantized()) initial.parameters = on_downlink_grid(initial.parameters);
+  begin_public_model(plan.downlink, model.layout.shared_count, initial.parameters);
   Result<std::unique_ptr<SqliteStore>> store = SqliteStore::open(folder.database(), true);
   if (!store) return store.failure();
   uint64_t run = 0;
@@ -154,7 +154,10 @@ Failure init_fleet(const InitOptions& options, std::ostream& out) {
   if (!plan) return plan.failure();
   Result<ChosenModel> model = choose_model(options.model);
   if (!model) return model.failure();
-  RUNNEL_TRY(RobustAggregate::check(*plan, model->layout.parameter_count));
+  if (model->layout.shared_count == 0) {
+    return fail(Error::kInvalidArgument, "the model has no layer that the fleet trains together");
+  }
+  RUNNEL_TRY(RobustAggregate::check(*plan, model->layout.shared_count));
   if (!host::valid_name(options.fleet_name)) {
     return fail(Error::kInvalidArgument, "--name must be 1 to 63 of A-Z a-z 0-9 . _ -, not '%s'",
                 options.fleet_name.c_str());

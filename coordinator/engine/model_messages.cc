@@ -28,7 +28,9 @@ void ModelMessages::set_model(const ModelRecord& model) {
   RUNNEL_ASSERT(built.ok());
   full_.assign(built->begin(), built->end());
   version_ = model.version;
-  parameter_count_ = static_cast<uint32_t>(model.parameters.size());
+  const Result<plan::ModelLayout> layout = plan::make_layout(spec_);
+  RUNNEL_ASSERT(layout.ok());
+  shared_count_ = layout->shared_count;
   checksum_ =
       crc32c({reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
 }
@@ -61,7 +63,7 @@ std::optional<ModelMessages::Message> ModelMessages::older(uint64_t version, uin
 }
 
 std::vector<uint8_t> ModelMessages::make(uint64_t base_version, std::span<const ModelDelta> deltas) const {
-  const Result<std::optional<ModelDelta>> delta = compose(deltas, parameter_count_);
+  const Result<std::optional<ModelDelta>> delta = compose(deltas, shared_count_);
   // A delta that does not decode any more costs bytes, not the round: devices get the model in full.
   if (!delta || !delta->has_value()) return {};
   wire::ModelDelta message;
@@ -69,7 +71,7 @@ std::vector<uint8_t> ModelMessages::make(uint64_t base_version, std::span<const 
   message.base_version = base_version;
   message.model_version = version_;
   message.checksum = checksum_;
-  message.multiples.count = parameter_count_;
+  message.multiples.count = shared_count_;
   message.multiples.scale = (*delta)->step;
   message.multiples.payload = (*delta)->blob;
   std::vector<uint8_t> memory((*delta)->blob.size() + wire::delta_overhead_bytes_max());

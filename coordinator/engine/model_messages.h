@@ -62,7 +62,7 @@ class ModelMessages {
   uint64_t cache_bytes_max_;
   bool keeps_older_;
   uint64_t version_ = 0;
-  uint32_t parameter_count_ = 0;
+  uint32_t shared_count_ = 0;
   uint32_t checksum_ = 0;
   std::vector<uint8_t> full_;
   bool full_given_ = false;

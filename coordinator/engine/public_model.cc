@@ -148,13 +148,25 @@ NextModel next_public_model(const DownlinkSpec& downlink, const ModelRecord& hel
   return {add(held.parameters, changes), std::move(*delta)};
 }
 
-void follow(const DownlinkSpec& downlink, const ModelRecord& held, std::vector<float> exact, RoundResult& result) {
+void begin_public_model(const DownlinkSpec& downlink, size_t shared_count, std::span<float> parameters) {
+  if (!downlink.quantized()) return;
+  const std::vector<float> rounded = on_downlink_grid(parameters.first(shared_count));
+  std::copy(rounded.begin(), rounded.end(), parameters.begin());
+}
+
+void follow(const DownlinkSpec& downlink, size_t shared_count, const ModelRecord& held, std::vector<float> exact,
+            RoundResult& result) {
   result.model.version = held.version + 1;
   if (!downlink.quantized()) {
     result.model.parameters = std::move(exact);
   } else {
-    NextModel next = next_public_model(downlink, held, exact);
+    const auto shared = static_cast<std::ptrdiff_t>(shared_count);
+    NextModel next = next_public_model(
+        downlink, {held.version, {held.parameters.begin(), held.parameters.begin() + shared}},
+        std::span(exact).first(shared_count));
     result.model.parameters = std::move(next.parameters);
+    result.model.parameters.insert(result.model.parameters.end(), held.parameters.begin() + shared,
+                                   held.parameters.end());
     result.exact = std::move(exact);
     result.delta = std::move(next.delta);
   }

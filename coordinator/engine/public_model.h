@@ -33,9 +33,14 @@ struct NextModel {
 // downlink.quantized().
 NextModel next_public_model(const DownlinkSpec& downlink, const ModelRecord& held, std::span<const float> exact);
 
-// The round's end, in `result`: the version after `held`, now that the coordinator has `exact`, how it follows, and
-// from where on deltas are kept. REQUIRES: as next_public_model(), but the downlink need not be quantized.
-void follow(const DownlinkSpec& downlink, const ModelRecord& held, std::vector<float> exact, RoundResult& result);
+// The first version: what is shared goes onto the grid if the downlink is quantized, the rest never changes.
+void begin_public_model(const DownlinkSpec& downlink, size_t shared_count, std::span<float> parameters);
+
+// The round's end, in `result`: the version after `held`, now that the coordinator has `exact`, how the first
+// `shared_count` parameters follow, and from where on deltas are kept; the others stay. REQUIRES: the same length,
+// shared_count of them not 0; finite values.
+void follow(const DownlinkSpec& downlink, size_t shared_count, const ModelRecord& held, std::vector<float> exact,
+            RoundResult& result);
 
 // The sum of consecutive deltas as one, to the version of the last. nullopt if there is none that the coder can say.
 // kCorrupt or the decoder's error when a blob is not what next_public_model() made. REQUIRES: at least one.

@@ -46,10 +46,10 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
     : options_(options),
       rounds_closed_(snapshot.rounds_closed),
       model_(std::move(snapshot.model)),
-      sums_(options.plan.aggregation, options.layout.parameter_count, options.robust_bytes_max),
-      rate_(options.plan, options.layout.parameter_count, snapshot.history),
+      sums_(options.plan.aggregation, options.layout.shared_count, options.robust_bytes_max),
+      rate_(options.plan, options.layout.shared_count, snapshot.history),
       pace_(options.plan, snapshot.history),
-      scratch_(options.layout.parameter_count),
+      scratch_(options.layout.shared_count),
       assignments_(options.plan.cohort) {
   if (snapshot.round_open) round_ = std::move(snapshot.round);
   uploads_ = std::move(snapshot.uploads);
@@ -78,14 +78,15 @@ Result<RoundEngine> RoundEngine::create(const RoundOptions& options, Snapshot sn
     return fail(Error::kCorrupt, "the stored exact model has %zu parameters, the model %zu", snapshot.exact.size(),
                 snapshot.model.parameters.size());
   }
-  RUNNEL_TRY(RobustAggregate::check(options.plan, options.layout.parameter_count, options.robust_bytes_max));
+  if (options.layout.shared_count == 0) return fail(Error::kInvalidArgument, "the model shares no layer");
+  RUNNEL_TRY(RobustAggregate::check(options.plan, options.layout.shared_count, options.robust_bytes_max));
   const std::vector<uint8_t> optimizer_state = std::move(snapshot.optimizer_state);
   const std::vector<UpdateRecord> accepted = std::move(snapshot.accepted);
   const bool round_open = snapshot.round_open;
   RoundEngine engine(options, std::move(snapshot), ledger);
   engine.created_at_ = now;
   Result<OptimizerState> optimizer =
-      resume_state(options.plan.server, optimizer_state, options.layout.parameter_count, engine.warnings_);
+      resume_state(options.plan.server, optimizer_state, options.layout.shared_count, engine.warnings_);
   if (!optimizer) return optimizer.failure();
   engine.optimizer_ = std::move(*optimizer);
   if (engine.rounds_closed_ >= options.plan.rounds) engine.phase_ = Phase::kFinished;
@@ -331,7 +332,7 @@ std::optional<Rejection> RoundEngine::read(const std::string& device, uint64_t s
 // rejected.
 std::optional<Rejection> RoundEngine::add(const std::string& device, const wire::Update& update, UpdateRecord& record) {
   const std::span<const plan::EncodedTensor> tensors(update.tensors.begin(), update.tensors.size());
-  if (const Failure bad = codec::decode_update(options_.layout, tensors, scratch_); !bad.ok()) {
+  if (const Failure bad = codec::decode_update(plan::shared_layout(options_.layout), tensors, scratch_); !bad.ok()) {
     return reject(reason_of(bad.error()), bad.text());
   }
   double energy = squared_norm(scratch_);
@@ -350,7 +351,7 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
   record.model_version = update.model_version;
   record.sample_count = update.sample_count;
   record.mean_loss = update.mean_loss;
-  record.coordinates = options_.layout.parameter_count;
+  record.coordinates = options_.layout.shared_count;
   record.payload_bytes = 0;
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
   if (const Failure bad = sums_.add(record, scratch_, energy); !bad.ok())
@@ -487,9 +488,9 @@ void RoundEngine::prepare_close(Instant now) {
 void RoundEngine::move_model(std::span<const double> aggregate, RoundResult& result) const {
   std::vector<float> exact(exact_model().begin(), exact_model().end());
   OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored
-  server_step(options_.plan.server, aggregate, exact, optimizer);
+  server_step(options_.plan.server, aggregate, std::span(exact).first(options_.layout.shared_count), optimizer);
   result.optimizer_state = encode_state(optimizer);
-  follow(options_.plan.downlink, model_, std::move(exact), result);
+  follow(options_.plan.downlink, options_.layout.shared_count, model_, std::move(exact), result);
 }
 
 // The deadline has passed without a quorum: what has arrived is kept, others are asked too, and the wait starts again.
@@ -525,7 +526,8 @@ void RoundEngine::end_round(RoundResult result) {
   rounds_closed_ = result.round;
   model_ = result.model;
   exact_ = std::move(result.exact);
-  Result<OptimizerState> optimizer = decode_state(std::exchange(result.optimizer_state, {}), model_.parameters.size());
+  Result<OptimizerState> optimizer =
+      decode_state(std::exchange(result.optimizer_state, {}), options_.layout.shared_count);
   RUNNEL_ASSERT(optimizer.ok());
   optimizer_ = std::move(*optimizer);
   if (result.delta.version != 0) deltas_.push_back(std::exchange(result.delta, {}));

@@ -8,10 +8,12 @@
 
 namespace runnel::device {
 
-Result<plan::ModelLayout> layout_of(ByteView model_message) {
+Result<plan::ModelLayout> update_layout_of(ByteView model_message) {
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(model_message, model));
-  return plan::make_layout(model.spec);
+  const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);
+  if (!layout) return layout.failure();
+  return plan::shared_layout(*layout);
 }
 
 Failure add_update(ByteView update_message, const plan::ModelLayout& layout, std::span<float> sums) {

@@ -20,10 +20,10 @@ struct Carried {
   std::vector<uint64_t> returned;  // sequences of the updates in it that the coordinator did not take
 };
 
-// The layout of a Model message that decodes.
-Result<plan::ModelLayout> layout_of(ByteView model_message);
+// The layout of updates of the model in a Model message that decodes.
+Result<plan::ModelLayout> update_layout_of(ByteView model_message);
 
-// Adds what an Update message says to `sums`, one for each parameter. On failure nothing changed.
+// Adds what an Update message says to `sums`, one for each shared parameter. On failure nothing changed.
 Failure add_update(ByteView update_message, const plan::ModelLayout& layout, std::span<float> sums);
 
 }  // namespace runnel::device

@@ -79,7 +79,7 @@ void DeviceEngine::give_back_overtaken(Instant now, const plan::RoundPlan& plan)
 
 // Adds what an entry's message says; `sums` is made as long as the model if it is empty.
 Failure DeviceEngine::add_entry(const OutboxEntry& entry, std::vector<float>& sums) {
-  const Result<plan::ModelLayout> layout = layout_of(model_.held());
+  const Result<plan::ModelLayout> layout = update_layout_of(model_.held());
   if (!layout) return layout.failure();
   std::vector<uint8_t> message(static_cast<size_t>(entry.total_bytes));
   RUNNEL_TRY(outbox_.read(entry, 0, message));

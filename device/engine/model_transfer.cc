@@ -134,15 +134,20 @@ Failure ModelTransfer::take_delta() {
   }
   wire::Model model;
   RUNNEL_TRY(wire::decode_model(held_.bytes(), model));
+  const Result<plan::ModelLayout> layout = plan::make_layout(model.spec);
+  if (!layout) return layout.failure();
   const size_t count = model.parameters.size();
-  if (delta.multiples.count != count) {
-    return fail(Error::kShape, "a delta of %u parameters for a model of %zu", delta.multiples.count, count);
+  const size_t shared = layout->shared_count;
+  if (delta.multiples.count != shared) {
+    return fail(Error::kShape, "a delta of %u parameters for a model that shares %zu", delta.multiples.count, shared);
   }
   const std::unique_ptr<float[]> memory(new (std::nothrow) float[count]);
   if (memory == nullptr) return fail(Error::kNoMemory, "no memory to add a delta of %zu parameters", count);
   const std::span<float> sums(memory.get(), count);
-  RUNNEL_TRY(codec::decode_tensor("delta", delta.multiples, sums));
-  for (size_t i = 0; i < count; ++i) {
+  RUNNEL_TRY(codec::decode_tensor("delta", delta.multiples, sums.first(shared)));
+  std::copy(model.parameters.begin() + static_cast<std::ptrdiff_t>(shared), model.parameters.end(),
+            sums.begin() + static_cast<std::ptrdiff_t>(shared));
+  for (size_t i = 0; i < shared; ++i) {
     sums[i] += model.parameters[i];
     if (!std::isfinite(sums[i])) return fail(Error::kNotFinite, "parameter %zu is not finite after the delta", i);
   }

@@ -43,7 +43,7 @@ class HeldModels {
 inline coordinator::ModelRecord first_model(const SimulationOptions& options, const plan::ModelLayout& layout) {
   coordinator::ModelRecord initial{1, std::vector<float>(layout.parameter_count)};
   train::initialize_parameters(layout, options.plan.seed, initial.parameters);
-  if (options.plan.downlink.quantized()) initial.parameters = coordinator::on_downlink_grid(initial.parameters);
+  coordinator::begin_public_model(options.plan.downlink, layout.shared_count, initial.parameters);
   return initial;
 }
 

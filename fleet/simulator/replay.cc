@@ -37,8 +37,9 @@ Failure add_again(const ReplayInputs& inputs, const coordinator::LedgerEntry& en
   if (!trained) return trained.failure();
   wire::Update update;
   RUNNEL_TRY(wire::decode_update(trained->message, update));
-  std::vector<float> values(inputs.layout.parameter_count);
-  RUNNEL_TRY(codec::decode_update(inputs.layout, {update.tensors.begin(), update.tensors.size()}, values));
+  const plan::ModelLayout layout = plan::shared_layout(inputs.layout);
+  std::vector<float> values(layout.parameter_count);
+  RUNNEL_TRY(codec::decode_update(layout, {update.tensors.begin(), update.tensors.size()}, values));
   return sums.add(values, update.sample_count);
 }
 
@@ -48,10 +49,11 @@ Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<
                                   uint32_t rounds) {
   std::vector<float> parameters(inputs.layout.parameter_count);
   train::initialize_parameters(inputs.layout, inputs.plan.seed, parameters);
-  const bool quantized = inputs.plan.downlink.quantized();
-  if (quantized) parameters = coordinator::on_downlink_grid(parameters);
+  const size_t shared = inputs.layout.shared_count;
+  coordinator::begin_public_model(inputs.plan.downlink, shared, parameters);
+  coordinator::ModelRecord held{1, parameters};
   std::vector<float> exact = parameters;
-  coordinator::Aggregate sums(parameters.size());
+  coordinator::Aggregate sums(shared);
   for (uint32_t round = 1; round <= rounds; ++round) {
     std::vector<uint8_t> memory(wire::model_bytes_max(inputs.model, parameters.size()));
     const uint64_t version = round;
@@ -63,10 +65,11 @@ Result<std::vector<float>> replay(const ReplayInputs& inputs, const std::vector<
       if (entry.round == round) RUNNEL_TRY(add_again(inputs, entry, model, version, sums));
     }
     if (sums.weight() == 0) return fail(Error::kCorrupt, "round %u closed without an update", round);
-    sums.apply(exact);
-    parameters = quantized
-                     ? coordinator::next_public_model(inputs.plan.downlink, {version, parameters}, exact).parameters
-                     : exact;
+    sums.apply(std::span(exact).first(shared));
+    coordinator::RoundResult result;
+    coordinator::follow(inputs.plan.downlink, shared, held, exact, result);
+    held = std::move(result.model);
+    parameters = held.parameters;
   }
   return parameters;
 }

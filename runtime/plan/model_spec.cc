@@ -327,6 +327,14 @@ const char* sharing_name(Sharing sharing) {
   return number < kSharingCount ? kNames[number] : "unknown";
 }
 
+ModelLayout shared_layout(const ModelLayout& layout) {
+  ModelLayout shared = layout;
+  shared.tensors.clear();
+  for (uint32_t i = 0; i < layout.shared_tensors; ++i) RUNNEL_ASSERT(shared.tensors.push_back(layout.tensors[i]));
+  shared.parameter_count = shared.trained_count = layout.shared_count;
+  return shared;
+}
+
 const char* layer_kind_name(LayerKind kind) {
   constexpr const char* kNames[] = {
       "unknown",         "dense",   "conv2d",     "max_pool2d", "avg_pool2d", "relu", "flatten",    "global_avg_pool",

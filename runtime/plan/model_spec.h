@@ -154,6 +154,9 @@ struct ModelLayout {
 // range, the last output does not have `classes` channels, or the loss does not fit the output.
 Result<ModelLayout> make_layout(const ModelSpec& spec);
 
+// The layout of an update and of a delta: the shared tensors alone, as if the model had no others.
+ModelLayout shared_layout(const ModelLayout& layout);
+
 // Where input `which` of layer `index` comes from: 0 = the model's input, i + 1 = layer i. REQUIRES: a spec that
 // make_layout accepts, which < input_count(layer).
 uint32_t source_of(const ModelSpec& spec, uint32_t index, uint32_t which);
