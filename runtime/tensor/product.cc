@@ -10,6 +10,7 @@ namespace {
 
 // Part of what makes results repeat: changing it changes the order of summation.
 constexpr size_t kDepthBlock = 256;
+constexpr size_t kDotDepth = 1024;
 constexpr size_t kPanelColumns = 2 * kColumnGroup;
 // From so many rows on, columns of `b` that lie far apart are first copied side by side.
 constexpr size_t kRowsWorthPacking = 24;
@@ -72,7 +73,13 @@ void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatri
                               std::span<float> workspace, float scale) {
   if (size.rows == 0 || size.columns == 0 || size.depth == 0) return;
   RUNNEL_ASSERT(workspace.size() >= product_workspace(size));
-  add_dots(size, a, b, nullptr, c, scale);
+  // In equal parts, so that some rows of `a` stay in the nearest cache while all of `b` passes by once.
+  const size_t parts = (size.depth + kDotDepth - 1) / kDotDepth;
+  const size_t part = (size.depth + parts * kColumnGroup - 1) / (parts * kColumnGroup) * kColumnGroup;
+  for (size_t begin = 0; begin < size.depth; begin += part) {
+    add_dots({size.rows, size.columns, std::min(part, size.depth - begin)}, {a.data + begin, a.stride},
+             {b.data + begin, b.stride}, nullptr, c, scale);
+  }
 }
 
 void add_product_a_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,

@@ -2,10 +2,10 @@
 // the result.
 //
 // Memory: the panels that the product packs come from the caller's workspace; nothing is allocated. Determinism: the
-// order of summation is a function of the sizes alone (see product_kernels.h; the depth is cut every 256 terms, but for
-// a transposed b), so AVX2, AVX-512 and NEON give the same bits. SSE4 and the plain kernels, which round twice where
-// those fuse a multiplication and an addition, give others, unless the build is one with RUNNEL_EXACT, where all agree.
-// Threads: any, with a workspace each.
+// order of summation is a function of the sizes alone (see product_kernels.h; the depth is cut every 256 terms, with a
+// transposed b into equal parts of up to 1,024), so AVX2, AVX-512 and NEON give the same bits. SSE4 and the plain
+// kernels, which round twice where those fuse a multiplication and an addition, give others, unless the build is one
+// with RUNNEL_EXACT, where all agree. Threads: any, with a workspace each.
 #pragma once
 
 #include <cstddef>

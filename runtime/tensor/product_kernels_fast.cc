@@ -37,7 +37,7 @@ constexpr size_t kGroupVectors = kColumnGroup / kWidth;
 // where a tile is bound by what it loads.
 constexpr size_t kTileRows = 6;
 constexpr size_t kTileVectors = HWY_TARGET == HWY_NEON ? 4 : 2;
-constexpr size_t kWideVectors = 4;     // of a tile of one or two rows, which else would wait for its own sums
+constexpr size_t kWideVectors = 4;     // of tiles of one or two rows, which else would wait for their own sums
 constexpr size_t kDepthRowsFirst = 8;  // up to this depth the result is what moves most memory: it is visited in order
 
 // Offsets of steps, from a table or as multiples.
@@ -77,8 +77,8 @@ HWY_INLINE void StoreRow(const F* sums, float* HWY_RESTRICT to, size_t columns, 
 
 // kRows x (kVectors * kWidth) elements of the result, of which `columns` exist.
 template <size_t kRows, size_t kVectors, class Steps>
-HWY_NOINLINE void OuterTile(const float* const* rows, const float* HWY_RESTRICT b, const Steps steps, size_t depth,
-                            Matrix c, size_t columns, float scale, Store store) {
+HWY_INLINE void OuterTile(const float* const* rows, const float* HWY_RESTRICT b, const Steps steps, size_t depth,
+                          Matrix c, size_t columns, float scale, Store store) {
   const Floats d;
   F sums[kRows][kVectors];
   const float* a[kRows];
@@ -107,52 +107,62 @@ HWY_NOINLINE void OuterTile(const float* const* rows, const float* HWY_RESTRICT 
   for (size_t r = 0; r < kRows; ++r) StoreRow<kVectors>(sums[r], c.data + r * c.stride, columns, factor, store);
 }
 
-template <size_t kVectors, class Steps>
-HWY_INLINE void OuterTileOf(size_t row_count, const float* const* rows, const float* b, const Steps& steps,
-                            size_t depth, Matrix c, size_t columns, float scale, Store store) {
-  switch (row_count) {
-    case 1:
-      return OuterTile<1, kVectors>(rows, b, steps, depth, c, columns, scale, store);
-    case 2:
-      return OuterTile<2, kVectors>(rows, b, steps, depth, c, columns, scale, store);
-    case 3:
-      return OuterTile<3, kVectors>(rows, b, steps, depth, c, columns, scale, store);
-    case 4:
-      return OuterTile<4, kVectors>(rows, b, steps, depth, c, columns, scale, store);
-    case 5:
-      return OuterTile<5, kVectors>(rows, b, steps, depth, c, columns, scale, store);
-    default:
-      return OuterTile<6, kVectors>(rows, b, steps, depth, c, columns, scale, store);
+// The same for all panels of some rows, one after the other.
+template <size_t kRows, size_t kVectors, class Steps>
+HWY_NOINLINE void OuterRow(const float* const* rows, const float* b, const Steps steps, size_t depth, Matrix c,
+                           size_t panels, size_t columns, float scale, Store store) {
+  constexpr size_t kPanel = kVectors * kWidth;
+  for (size_t panel = 0; panel < panels && panel * kPanel < columns; ++panel) {
+    OuterTile<kRows, kVectors>(rows, b + panel * kPanel, steps, depth, {c.data + panel * kPanel, c.stride},
+                               columns - panel * kPanel, scale, store);
   }
 }
 
-// Some rows, from column `begin` in panels of kVectors as long as all their vectors may be read; returns where it
-// stopped.
+template <size_t kVectors, class Steps>
+HWY_INLINE void OuterRowOf(size_t row_count, const float* const* rows, const float* b, const Steps& steps, size_t depth,
+                           Matrix c, size_t panels, size_t columns, float scale, Store store) {
+  switch (row_count) {
+    case 1:
+      return OuterRow<1, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
+    case 2:
+      return OuterRow<2, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
+    case 3:
+      return OuterRow<3, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
+    case 4:
+      return OuterRow<4, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
+    case 5:
+      return OuterRow<5, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
+    default:
+      return OuterRow<6, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
+  }
+}
+
+// From column `begin` in panels of kVectors as long as all their vectors may be read; returns where it stopped.
 template <size_t kVectors, class Steps>
 HWY_INLINE size_t OuterPanels(const ProductSize& size, const Left& a, const Right& b, const Steps& steps, size_t begin,
                               Matrix c, float scale, Store store) {
   constexpr size_t kPanel = kVectors * kWidth;
+  constexpr size_t kRows = kVectors == kWideVectors && kWideVectors > kTileVectors ? 2 : kTileRows;
   const size_t readable = (size.columns + kColumnGroup - 1) / kColumnGroup * kColumnGroup;
   const size_t panels = (readable - begin) / kPanel;
-  const size_t tiles = (size.rows + kTileRows - 1) / kTileRows;
-  const auto tile = [&](size_t t, size_t panel) {
-    const size_t row = size.rows * t / tiles;
-    const size_t row_count = size.rows * (t + 1) / tiles - row;
+  const size_t tiles = (size.rows + kRows - 1) / kRows;
+  const auto visit = [&](size_t tile, size_t panel, size_t panel_count) {
+    const size_t row = size.rows * tile / tiles;
+    const size_t row_count = size.rows * (tile + 1) / tiles - row;
     const size_t column = begin + panel * kPanel;
-    const float* rows[kTileRows];
+    if (column >= size.columns) return;
+    const float* rows[kRows];
     for (size_t r = 0; r < row_count; ++r)
       rows[r] = a.data + (a.rows != nullptr ? a.rows[row + r] : (row + r) * a.row_stride);
-    if (column >= size.columns) return;
-    OuterTileOf<kVectors>(row_count, rows, b.data + column, steps, size.depth,
-                          {c.data + row * c.stride + column, c.stride}, size.columns - column, scale, store);
+    OuterRowOf<kVectors>(row_count, rows, b.data + column, steps, size.depth,
+                         {c.data + row * c.stride + column, c.stride}, panel_count, size.columns - column, scale,
+                         store);
   };
   if (size.depth <= kDepthRowsFirst) {
-    for (size_t t = 0; t < tiles; ++t) {
-      for (size_t panel = 0; panel < panels; ++panel) tile(t, panel);
-    }
+    for (size_t tile = 0; tile < tiles; ++tile) visit(tile, 0, panels);
   } else {
     for (size_t panel = 0; panel < panels; ++panel) {
-      for (size_t t = 0; t < tiles; ++t) tile(t, panel);
+      for (size_t tile = 0; tile < tiles; ++tile) visit(tile, panel, 1);
     }
   }
   return begin + panels * kPanel;
@@ -167,15 +177,64 @@ HWY_INLINE void OuterAll(const ProductSize& size, const Left& a, const Right& b,
   if (kTileVectors > 1) OuterPanels<1>(size, a, b, steps, column, c, scale, store);
 }
 
+// A few steps: each row of the result is visited once, from end to end, and what is multiplied stays in registers. The
+// last row comes first: when a forward pass has just read the same matrix from its start, its end is what the cache
+// has.
+template <size_t kDepth, class D>
+HWY_INLINE void ShallowStep(D d, const float* HWY_RESTRICT b, size_t b_stride, const float* left, float scale,
+                            float* HWY_RESTRICT to, Store store) {
+  auto sum = hn::Zero(d);
+#pragma GCC unroll 4
+  for (size_t k = 0; k < kDepth; ++k) sum = RUNNEL_MUL_ADD(hn::Set(d, left[k]), hn::LoadU(d, b + k * b_stride), sum);
+  const auto factor = hn::Set(d, scale);
+  hn::StoreU(store == Store::kAdd ? RUNNEL_MUL_ADD(factor, sum, hn::LoadU(d, to)) : hn::Mul(factor, sum), d, to);
+}
+
+template <size_t kDepth>
+HWY_NOINLINE void OuterShallow(const ProductSize& size, const Left& a, const Right& b, Matrix c, float scale,
+                               Store store) {
+  for (size_t row = size.rows; row-- > 0;) {
+    const float* from = a.data + (a.rows != nullptr ? a.rows[row] : row * a.row_stride);
+    float* HWY_RESTRICT to = c.data + row * c.stride;
+    float left[kDepth];
+    for (size_t k = 0; k < kDepth; ++k) left[k] = from[k * a.step_stride];
+    size_t x = 0;
+    for (; x + 4 * kWidth <= size.columns; x += 4 * kWidth) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < 4; ++v) {
+        const size_t at = x + v * kWidth;
+        ShallowStep<kDepth>(Floats(), b.data + at, b.step_stride, left, scale, to + at, store);
+      }
+    }
+    for (; x + kWidth <= size.columns; x += kWidth)
+      ShallowStep<kDepth>(Floats(), b.data + x, b.step_stride, left, scale, to + x, store);
+    for (; x < size.columns; ++x)
+      ShallowStep<kDepth>(hn::CappedTag<float, 1>(), b.data + x, b.step_stride, left, scale, to + x, store);
+  }
+}
+
 void AddOuter(const ProductSize& size, const Left& a, const Right& b, Matrix c, float scale, Store store) {
   if (a.steps != nullptr) return OuterAll(size, a, b, Table{a.steps, b.steps}, c, scale, store);
+  switch (size.depth) {
+    case 1:
+      return OuterShallow<1>(size, a, b, c, scale, store);
+    case 2:
+      return OuterShallow<2>(size, a, b, c, scale, store);
+    case 3:
+      return OuterShallow<3>(size, a, b, c, scale, store);
+    case 4:
+      return OuterShallow<4>(size, a, b, c, scale, store);
+    default:
+      break;
+  }
   OuterAll(size, a, b, Multiples{a.step_stride, b.step_stride}, c, scale, store);
 }
 
 // Tiles of dots: 12 sums of AVX2, 8 of SSE4, 24 of NEON and 12 of AVX-512.
 constexpr size_t kDotRows = HWY_TARGET == HWY_SSE4 ? 2 : 3;
 constexpr size_t kDotColumns = kGroupVectors == 1 ? 4 : HWY_TARGET == HWY_SSE4 ? 1 : 2;
-constexpr size_t kDotBlockFloats = 6144;  // rows of `a` that are used again and again stay in a cache of 32 KiB
+constexpr size_t kFewRowsColumns = 4;     // where rows do not fill a tile
+constexpr size_t kDotBlockFloats = 8192;  // rows of `a` that are used again and again stay in a cache of 32 KiB
 
 // Lanes l and l + 8, then 4, 2 and 1 apart.
 template <class D>
@@ -200,6 +259,14 @@ HWY_INLINE float Total(const F* sums) {
   }
 }
 
+// Keeps gcc from reading a value that several sums use from memory again for each of them.
+HWY_INLINE F InRegister(F value) {
+#if HWY_COMPILER_GCC && HWY_ARCH_X86
+  asm("" : "+v"(value.raw));
+#endif
+  return value;
+}
+
 template <size_t kRows, size_t kColumns>
 HWY_NOINLINE void DotTile(size_t depth, ConstMatrix a, const float* const* columns, Matrix c, float scale) {
   const Floats d;
@@ -218,10 +285,11 @@ HWY_NOINLINE void DotTile(size_t depth, ConstMatrix a, const float* const* colum
                           for (size_t v = 0; v < kGroupVectors; ++v) {
                             F b[kColumns];
 #pragma GCC unroll 4
-                            for (size_t j = 0; j < kColumns; ++j) b[j] = hn::LoadU(d, from_b[j] + k + v * kWidth);
+                            for (size_t j = 0; j < kColumns; ++j)
+                              b[j] = InRegister(hn::LoadU(d, from_b[j] + k + v * kWidth));
 #pragma GCC unroll 4
                             for (size_t i = 0; i < kRows; ++i) {
-                              const F left = hn::LoadU(d, from_a + i * stride + k + v * kWidth);
+                              const F left = InRegister(hn::LoadU(d, from_a + i * stride + k + v * kWidth));
 #pragma GCC unroll 4
                               for (size_t j = 0; j < kColumns; ++j) {
                                 sums[i * kColumns + j][v] = RUNNEL_MUL_ADD(left, b[j], sums[i * kColumns + j][v]);
@@ -272,19 +340,20 @@ void AddDots(const ProductSize& size, ConstMatrix a, ConstMatrix b, const uint32
   const auto column_at = [&](size_t column) {
     return b.data + (b_rows != nullptr ? b_rows[column] : column * b.stride);
   };
+  const auto columns_from = [&]<size_t kColumns>(size_t row, size_t rows, size_t column) {
+    const float* columns[kColumns];
+    for (size_t j = 0; j < kColumns; ++j) columns[j] = column_at(column + j);
+    DotRows<kColumns>(rows, size.depth, {a.data + row * a.stride, a.stride}, columns,
+                      {c.data + row * c.stride + column, c.stride}, scale);
+  };
   for (size_t row = 0; row < size.rows; row += block) {
     const size_t rows = std::min(block, size.rows - row);
-    const ConstMatrix some{a.data + row * a.stride, a.stride};
     size_t column = 0;
-    for (; column + kDotColumns <= size.columns; column += kDotColumns) {
-      const float* columns[kDotColumns];
-      for (size_t j = 0; j < kDotColumns; ++j) columns[j] = column_at(column + j);
-      DotRows<kDotColumns>(rows, size.depth, some, columns, {c.data + row * c.stride + column, c.stride}, scale);
-    }
-    for (; column < size.columns; ++column) {
-      const float* one = column_at(column);
-      DotRows<1>(rows, size.depth, some, &one, {c.data + row * c.stride + column, c.stride}, scale);
-    }
+    for (; rows < kDotRows && column + kFewRowsColumns <= size.columns; column += kFewRowsColumns)
+      columns_from.template operator()<kFewRowsColumns>(row, rows, column);
+    for (; column + kDotColumns <= size.columns; column += kDotColumns)
+      columns_from.template operator()<kDotColumns>(row, rows, column);
+    for (; column < size.columns; ++column) columns_from.template operator()<1>(row, rows, column);
   }
 }
 
