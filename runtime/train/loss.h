@@ -1,7 +1,7 @@
-// Softmax and cross-entropy: what the logits cost, and the gradient that starts the backward pass.
+// What a model's outputs cost, and the gradient that starts the backward pass.
 //
-// Determinism: the exponential is our own (basic arithmetic in double, error below 1e-15), because C libraries differ
-// in the last bit and the gradient decides the model. The logarithm only enters the reported loss.
+// Determinism: exponentials and logarithms are our own (tensor/math.h), in double; sums have a fixed order. Memory:
+// none beyond the arguments.
 #pragma once
 
 #include <cstdint>
@@ -31,14 +31,5 @@ BatchLoss batch_loss(const plan::LossSpec& spec, uint32_t channels, uint32_t pos
 // kOutOfRange: a label that is not a whole number of [0, channels), or a yes outside [0, 1]; kNotFinite: any other
 // number that is not finite. Names the target's place.
 Failure check_targets(const plan::LossSpec& spec, uint32_t channels, std::span<const float> targets);
-
-// logits is [labels.size()][classes]. Writes d(mean loss)/d(logits) = (softmax - one_hot) / batch_size to `gradient`,
-// of the same shape, unless that is empty. These examples may be a slice of a larger batch; batch_size 0 says that they
-// are all of it. REQUIRES: every label < classes.
-BatchLoss softmax_cross_entropy(std::span<const float> logits, std::span<const uint32_t> labels, uint32_t classes,
-                                std::span<float> gradient, uint32_t batch_size = 0);
-
-// e^x for x <= 0; 0 below -700; NaN for NaN.
-double exp_nonpositive(double x);
 
 }  // namespace runnel::train

@@ -119,19 +119,6 @@ uint32_t optimizer_buffers(const plan::TrainingSpec& training) {
   return training.momentum == 0.0F ? 0 : 1;
 }
 
-ParameterRanges trained_ranges(const plan::ModelLayout& layout) {
-  ParameterRanges ranges;
-  for (const plan::TensorInfo& tensor : layout.tensors) {
-    if (!tensor.trained) continue;
-    if (!ranges.empty() && ranges.back().offset + ranges.back().count == tensor.offset) {
-      ranges.back().count += tensor.count;
-    } else {
-      RUNNEL_ASSERT(ranges.push_back({tensor.offset, tensor.count}));
-    }
-  }
-  return ranges;
-}
-
 bool optimizer_step(const plan::TrainingSpec& training, uint64_t step, float gradient_factor,
                     const OptimizerSpans& spans) {
   const size_t count = spans.parameters.size();

@@ -7,7 +7,7 @@
 //             w <- w - learning_rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 //   adamw     w <- w - learning_rate * weight_decay * w first, then as adam
 // `correction` is SCAFFOLD's c_global - c_local (Karimireddy et al. 2020). Weight decay and the proximal term apply to
-// weights and biases alike; running statistics and frozen tensors are in none of trained_ranges().
+// weights and biases alike; running statistics and frozen tensors are nobody's to step.
 //
 // Memory: none of its own. Determinism: element by element, no order to depend on.
 #pragma once
@@ -15,8 +15,6 @@
 #include <cstdint>
 #include <span>
 
-#include "runtime/base/static_vector.h"
-#include "runtime/plan/model_spec.h"
 #include "runtime/plan/round_plan.h"
 
 namespace runnel::train {
@@ -28,10 +26,6 @@ struct ParameterRange {
   uint32_t offset = 0;
   uint32_t count = 0;
 };
-using ParameterRanges = StaticVector<ParameterRange, plan::kTensorsMax>;
-
-// Where gradients move parameters: the layout's trained tensors, neighbours merged, by offset.
-ParameterRanges trained_ranges(const plan::ModelLayout& layout);
 
 // One range of parameters and what belongs to it, all of one length. Spans that a setting does not use may be empty:
 // global without proximal_mu, correction, first and second beyond optimizer_buffers().
