@@ -192,6 +192,8 @@ class DeviceEngine {
   void drop_overtaken(Instant now, const plan::RoundPlan& plan);
   bool fate_open(const plan::RoundPlan& plan) const;
   void give_back_overtaken(Instant now, const plan::RoundPlan& plan);
+  void say_durable(const OutboxEntry& entry);
+  bool settle_counted(Instant now, const OutboxEntry& entry);
   Carried take_carried(const plan::RoundPlan& plan);
   std::vector<float> sum_of_waiting(const plan::RoundPlan& plan);
   Failure add_entry(const OutboxEntry& entry, std::vector<float>& sums);

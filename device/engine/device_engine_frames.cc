@@ -55,13 +55,19 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
   last_sequence_there_ = welcome.last_sequence;
   // What was asked for on an earlier link will not come any more.
   model_.handle_link_up();
-  // One below was settled too, or the next would not have been offered; only the disk has not taken note of it.
-  while (outbox_.pending() && outbox_.front()->sequence < last_sequence_there_) {
+  while (outbox_.pending() && outbox_.front()->sequence <= last_sequence_there_) {
+    const OutboxEntry entry = *outbox_.front();
+    const bool newest = entry.sequence == last_sequence_there_;
+    if (newest && entry.run != welcome.run) break;
     reset_upload();
-    if (!outbox_.settle(outbox_.front()->sequence).ok()) break;
+    // One below was settled too, or the next would not have been offered; only the disk has not taken note of it.
+    if (newest ? settle_counted(now, entry) : outbox_.settle(entry.sequence).ok()) continue;
+    upload_resumes_ = true;  // it is asked about until the disk has taken note
+    break;
   }
   begin_upload();
   begin_plan(now);
+  follow_link_wish(now);
 }
 
 void DeviceEngine::on(Instant now, const wire::RoundPlan& message) {
@@ -166,13 +172,10 @@ void DeviceEngine::on(Instant now, const wire::ModelChunk& chunk) {
 void DeviceEngine::on(Instant now, const wire::UpdateAck& ack) {
   if (link_ != Link::kUp || !outbox_.pending() || ack.sequence != outbox_.front()->sequence) return;
   if (ack.state == wire::UpdateState::kDurable) {
-    ++updates_acknowledged_;
-    last_acknowledged_ = ack.sequence;
     last_sequence_there_ = std::max(last_sequence_there_, ack.sequence);
     const uint64_t total = outbox_.front()->total_bytes;
     rate_.goodput().handle_acknowledged(now, total - std::min(total, upload_acked_bytes_), true);
-    notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator",
-           static_cast<unsigned long long>(ack.sequence), outbox_.front()->round);
+    say_durable(*outbox_.front());
     settle_update(now, Fate::kTaken);
     return;
   }

@@ -46,6 +46,23 @@ bool DeviceEngine::fate_open(const plan::RoundPlan& plan) const {
          front->sequence > last_sequence_there_;
 }
 
+// Once for each update, however often the coordinator says it.
+void DeviceEngine::say_durable(const OutboxEntry& entry) {
+  if (entry.sequence <= last_acknowledged_) return;
+  ++updates_acknowledged_;
+  last_acknowledged_ = entry.sequence;
+  notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator", number(entry.sequence),
+         entry.round);
+}
+
+// For one that the coordinator has: the answer that said so was lost, or the disk would not take note of it. False if
+// it still does not.
+bool DeviceEngine::settle_counted(Instant now, const OutboxEntry& entry) {
+  say_durable(entry);
+  report(rate_.handle_outcome(now, entry.sequence, UploadOutcome::kInTime, false));
+  return outbox_.settle(entry.sequence, rate_.state()).ok();
+}
+
 // Sends them no more, and lets the next update make up for those whose plan carries. REQUIRES: !fate_open(plan).
 void DeviceEngine::give_back_overtaken(Instant now, const plan::RoundPlan& plan) {
   const std::vector<OutboxEntry> entries(outbox_.entries().begin(), outbox_.entries().end());
@@ -57,16 +74,8 @@ void DeviceEngine::give_back_overtaken(Instant now, const plan::RoundPlan& plan)
       reset_upload();
     }
     if (entry.sequence <= last_sequence_there_) {
-      // It counted, and the answer that said so was lost or the disk would not take note of it: what the next update
-      // makes up for is its residual alone.
-      if (last_acknowledged_ < entry.sequence) {
-        ++updates_acknowledged_;
-        last_acknowledged_ = entry.sequence;
-        notice(Kind::kUpdateDurable, "update %llu of round %u is durable at the coordinator", number(entry.sequence),
-               entry.round);
-      }
-      report(rate_.handle_outcome(now, entry.sequence, UploadOutcome::kInTime, false));
-      static_cast<void>(outbox_.settle(entry.sequence, rate_.state()).ok());
+      // What the next update makes up for is its residual alone.
+      static_cast<void>(settle_counted(now, entry));
       continue;
     }
     report(rate_.handle_outcome(now, entry.sequence, UploadOutcome::kLate, true));
@@ -193,12 +202,17 @@ void DeviceEngine::drop_update(Instant now, const OutboxEntry& entry, const char
   notice(Kind::kQueue, "update %llu of round %u is dropped: %s", number(entry.sequence), entry.round, why);
 }
 
-// What would be refused and is not carried makes room for the newer one.
+// What would be refused and is not carried makes room for the newer one; so does what counts already.
 void DeviceEngine::drop_overtaken(Instant now, const plan::RoundPlan& plan) {
   const std::vector<OutboxEntry> entries(outbox_.entries().begin(), outbox_.entries().end());
   for (const OutboxEntry& entry : entries) {
-    if (!entry.given_back && !entry.carries && overtaken(entry, plan))
+    if (entry.given_back) continue;
+    if (entry.sequence <= last_sequence_there_) {
+      if (outbox_.front()->sequence == entry.sequence) reset_upload();
+      static_cast<void>(settle_counted(now, entry));
+    } else if (!entry.carries && overtaken(entry, plan)) {
       drop_update(now, entry, "replaced before the coordinator had it");
+    }
   }
 }
 

@@ -104,7 +104,6 @@ uint32_t Outbox::free_slot(const OutboxHead& next) const {
   return free;
 }
 
-// Gives room back that the head does not name. If that fails, the next one tries again.
 void Outbox::sweep() {
   for (uint32_t slot = 1; slot <= 2; ++slot) {
     if (slot != head_.residual_slot) static_cast<void>(journal_->erase(kResidualKey + slot).ok());

@@ -65,6 +65,9 @@ class Outbox {
   // True if an update of that size would be stored now: there is a slot, and room in the journal for it, for its
   // residual, for the head at its longest and for one fold. So no later change fails for want of room.
   bool has_room(uint64_t message_bytes, size_t residual_count);
+  // Gives room back that the head does not name: of settled updates, which later ones would else write over. If that
+  // fails, the next one tries again.
+  void sweep();
   // Stores an update durably as the last of the queue; what was taken goes with the same change. On failure nothing
   // changed (kStorageFull, kLimit, kIo). REQUIRES: sequence >= next_sequence(), state.size() <= kStateBytesMax.
   Failure store(const NewUpdate& update);
@@ -100,7 +103,6 @@ class Outbox {
   Failure move_inline(OutboxHead& next);
   Failure put_residual(std::span<const float> residual, OutboxHead& next);
   uint32_t free_slot(const OutboxHead& next) const;
-  void sweep();
   OutboxEntry* find(OutboxHead& head, uint64_t sequence) const;
 
   journal::Journal* journal_;

@@ -35,6 +35,7 @@ struct DeviceProcess {
   std::shared_ptr<const data::ExampleSource> examples;  // of the training under way
   std::unique_ptr<device::TrainingTask> task;           // null: none is
   std::shared_ptr<TrainingPool::Job> job;               // of the task, if it trains on another thread
+  uint64_t acknowledged_noted = 0;                      // updates_acknowledged() as the witness knows it
   uint64_t shared_version = 0;                          // of the model that it was woken with
   SharedMessage shared_model;
 };

@@ -56,6 +56,7 @@ class World {
   uint64_t wall_clock(const SimulatedDevice& device) const;
   void finish_training(SimulatedDevice& device, uint64_t training);
   void hand_to_device(SimulatedDevice& device, ByteView frame);
+  void note_acknowledged(SimulatedDevice& device);
   void permit(SimulatedDevice& device, device::Permissions permissions);
   void follow_availability(SimulatedDevice& device, bool online);
   bool answers_pong(SimulatedDevice& device, ByteView frame);

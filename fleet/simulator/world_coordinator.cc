@@ -15,6 +15,8 @@ void World::boot_coordinator() {
   coordinator_options_.window_bytes = options_.window_bytes;
   coordinator_options_.model_chunk_bytes = options_.model_chunk_bytes;
   coordinator_options_.uploads_bytes_max = options_.uploads_bytes_max;
+  // A device that restarts has a session of before for a while.
+  coordinator_options_.sessions_max = std::max(coordinator_options_.sessions_max, 2 * devices_.size() + 1);
   coordinator::Snapshot snapshot = std::move(store_.load()).value();
   Result<coordinator::RoundEngine> rounds = coordinator::RoundEngine::create(
       coordinator_options_.round, std::move(snapshot), std::move(store_.ledger()).value(), now_);

@@ -44,6 +44,7 @@ void World::drain_device(SimulatedDevice& device) {
     if (crashes_now(device)) return;
     carry_out(device, *action);
   }
+  note_acknowledged(device);
   while (const auto notice = engine.poll_notice()) say(device.name, notice->text);
   // Nobody asks for them here, and an engine that has something to say is not put away.
   while (engine.poll_rate_report().has_value()) {
@@ -107,7 +108,6 @@ void World::permit(SimulatedDevice& device, device::Permissions permissions) {
 void World::hand_to_device(SimulatedDevice& device, ByteView frame) {
   if (answers_pong(device, frame) || process_of(device) == nullptr) return;
   device::DeviceEngine& engine = *device.process->engine;
-  const uint64_t acknowledged_before = engine.updates_acknowledged();
   const Result<wire::Message> message = wire::decode_frame(frame);
   if (const auto* refusal = message.ok() ? std::get_if<wire::Refusal>(&*message) : nullptr;
       refusal != nullptr && refusal->sequence != 0 && refusal->retry_after_ms == 0 &&
@@ -115,13 +115,20 @@ void World::hand_to_device(SimulatedDevice& device, ByteView frame) {
     witness_.refused(device.name, refusal->sequence);
   }
   engine.handle_frame(now_, frame);
-  if (engine.updates_acknowledged() > acknowledged_before) {
-    const uint64_t sequence = std::get<wire::UpdateAck>(*message).sequence;
-    ++report_.updates_acknowledged;
-    device.newest_acknowledged = std::max(device.newest_acknowledged, sequence);
-    witness_.acknowledged(device.name, sequence, *store_.has_update(device.name, sequence));
-  }
+  note_acknowledged(device);
   drain_device(device);
+}
+
+// By an answer, by the greeting, or because the disk takes note of it only now.
+void World::note_acknowledged(SimulatedDevice& device) {
+  DeviceProcess& process = *device.process;
+  const uint64_t count = process.engine->updates_acknowledged();
+  if (count == process.acknowledged_noted) return;
+  report_.updates_acknowledged += count - process.acknowledged_noted;
+  process.acknowledged_noted = count;
+  const uint64_t sequence = process.engine->last_acknowledged();
+  device.newest_acknowledged = std::max(device.newest_acknowledged, sequence);
+  witness_.acknowledged(device.name, sequence, *store_.has_update(device.name, sequence));
 }
 
 void World::stop_training(SimulatedDevice& device) {

@@ -43,6 +43,7 @@ bool World::wake_engine(SimulatedDevice& device, const PutAway* away) {
     process->engine->handle_wall_clock(now_, wall_clock(device));
     if (!device.online) process->engine->handle_permissions(now_, {true, false});
   }
+  process->acknowledged_noted = process->engine->updates_acknowledged();
   device.process = std::move(process);
   return true;
 }
@@ -84,6 +85,7 @@ void World::put_away(SimulatedDevice& device) {
     away->model = share_model(device, idle->model_version);
     if (away->model == nullptr) return;
   }
+  device.process->outbox->sweep();
   for (const uint32_t key : device.process->journal.keys()) {
     std::vector<uint8_t> bytes(*device.process->journal.size(key));
     if (!device.process->journal.read(key, 0, bytes).ok()) return;

@@ -30,6 +30,7 @@ class Played {
   std::vector<wire::Message> sent_;
   uint32_t offer_bytes_max_ = 0;
   uint32_t window_bytes_ = 64 * 1024;
+  uint64_t run_ = 1;  // as the coordinator greets
 
   void boot() {
     journal::JournalOptions journal_options;
@@ -58,7 +59,7 @@ class Played {
     poll();
     wire::Welcome welcome;
     welcome.rounds = 10;
-    welcome.run = 1;
+    welcome.run = run_;
     welcome.chunk_bytes_max = 4096;
     welcome.window_bytes = window_bytes_;
     welcome.offer_bytes_max = offer_bytes_max_;
@@ -129,6 +130,7 @@ class Played {
     poll();
   }
   Outbox& outbox() { return *outbox_; }
+  journal::test::FaultyStorage& flash() { return flash_; }
   DeviceEngine& engine() { return *engine_; }
   uint64_t frames_sent() const { return frames_sent_; }
 

@@ -106,8 +106,9 @@ TEST(Queue, WhatTheCoordinatorHadBeforeItsNewestIsSettled) {
   device.boot();
   device.sent_.clear();
   device.link_up(2);  // 1 was settled there, but the disk did not take note of it; of 2 the answer was lost
-  EXPECT_EQ(device.offered(), (Sequences{2}));
-  EXPECT_EQ(waiting(device), (Sequences{2, 3}));
+  EXPECT_EQ(device.offered(), (Sequences{3}));
+  EXPECT_EQ(waiting(device), (Sequences{3}));
+  EXPECT_EQ(device.engine().last_acknowledged(), 2U);
 }
 
 TEST(Queue, ARepeatedAnswerIsForNoOtherUpdate) {
