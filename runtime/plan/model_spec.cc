@@ -153,8 +153,10 @@ Result<Shape> lay_out_recurrent(Tensors& tensors, uint32_t index, const LayerSpe
   if (input.height != 1)
     return bad_layer(index, layer.kind, Error::kShape, "its input must be a sequence: channels, 1, steps");
   const uint64_t rows = uint64_t{layer.units} * (layer.kind == LayerKind::kGru ? 3 : 4);
-  RUNNEL_TRY(tensors.add(index, layer, "weight_input", rows * input.channels, input.channels));
-  RUNNEL_TRY(tensors.add(index, layer, "weight_hidden", rows * layer.units, layer.units));
+  // Small enough that a state shrinks from step to step until training wants it otherwise.
+  const auto bound = static_cast<float>(1.0 / std::sqrt(static_cast<double>(layer.units)));
+  RUNNEL_TRY(tensors.add(index, layer, "weight_input", rows * input.channels, input.channels, bound));
+  RUNNEL_TRY(tensors.add(index, layer, "weight_hidden", rows * layer.units, layer.units, bound));
   if (layer.bias) {
     RUNNEL_TRY(tensors.add(index, layer, "bias_input", rows, 0));
     RUNNEL_TRY(tensors.add(index, layer, "bias_hidden", rows, 0));

@@ -131,8 +131,8 @@ struct TensorInfo {
   uint32_t layer = 0;    // index into ModelSpec::layers
   uint32_t offset = 0;   // of the first element in the parameter vector
   uint32_t count = 0;    // elements
-  uint32_t fan_in = 0;   // inputs of one output unit, for the initialisation; 0 for what starts as a constant
-  float initial = 0.0F;  // that constant
+  uint32_t fan_in = 0;   // inputs of one output unit; 0 for what starts as a constant
+  float initial = 0.0F;  // that constant; else the bound of the first values, 0 = sqrt(6 / fan_in)
   bool trained = true;   // by gradients; false for running statistics and for frozen layers
   Sharing sharing = Sharing::kShared;
 };

@@ -17,7 +17,7 @@ void initialize_parameters(const plan::ModelLayout& layout, uint64_t seed, std::
       continue;
     }
     const CounterRng rng(derive_key(seed, index));
-    const auto bound = static_cast<float>(std::sqrt(6.0 / tensor.fan_in));
+    const float bound = tensor.initial != 0.0F ? tensor.initial : static_cast<float>(std::sqrt(6.0 / tensor.fan_in));
     for (uint32_t element = 0; element < tensor.count; ++element) {
       values[element] = bound * (2.0F * rng.uniform_at(element) - 1.0F);
     }

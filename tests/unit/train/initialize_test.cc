@@ -31,6 +31,44 @@ TEST(InitializeParameters, IsHeUniformWithZeroBiases) {
   }
 }
 
+TEST(InitializeParameters, KnowsEveryKindOfTensor) {
+  plan::LayerSpec embedding{plan::LayerKind::kEmbedding, 6};
+  embedding.vocabulary = 50;
+  plan::LayerSpec norm{plan::LayerKind::kBatchNorm};
+  norm.value = 1e-5F;
+  plan::LayerSpec gru{plan::LayerKind::kGru, 9};
+  plan::LayerSpec frozen = dense(4);
+  frozen.sharing = plan::Sharing::kFrozen;
+  const plan::ModelSpec spec = model({1, 1, 7}, 3, {embedding, norm, gru, frozen, dense(3)});
+  const Result<plan::ModelLayout> layout = plan::make_layout(spec);
+  ASSERT_TRUE(layout.ok()) << layout.failure().text();
+  const std::vector<float> parameters = initial_parameters(spec, 3);
+  const std::vector<std::pair<std::string, float>> bounds{{"0.embedding.weight", std::sqrt(6.0F / 6)},
+                                                          {"1.batch_norm.scale", 1.0F},
+                                                          {"1.batch_norm.shift", 0.0F},
+                                                          {"1.batch_norm.mean", 0.0F},
+                                                          {"1.batch_norm.variance", 1.0F},
+                                                          {"2.gru.weight_input", 1.0F / 3},
+                                                          {"2.gru.weight_hidden", 1.0F / 3},
+                                                          {"2.gru.bias_input", 0.0F},
+                                                          {"2.gru.bias_hidden", 0.0F},
+                                                          {"3.dense.weight", std::sqrt(6.0F / 9)},
+                                                          {"3.dense.bias", 0.0F},
+                                                          {"4.dense.weight", std::sqrt(6.0F / 4)},
+                                                          {"4.dense.bias", 0.0F}};
+  ASSERT_EQ(layout->tensors.size(), bounds.size());
+  for (const auto& [name, bound] : bounds) {
+    const plan::TensorInfo* tensor = nullptr;
+    for (const plan::TensorInfo& each : layout->tensors) tensor = each.name.c_str() == name ? &each : tensor;
+    ASSERT_NE(tensor, nullptr) << name;
+    float largest = 0.0F;
+    for (uint32_t index = 0; index < tensor->count; ++index)
+      largest = std::max(largest, std::abs(parameters[tensor->offset + index]));
+    EXPECT_LE(largest, bound * 1.000001F) << name;
+    EXPECT_GE(largest, bound * 0.7F) << name;  // of a dozen weights the largest is near the bound
+  }
+}
+
 TEST(InitializeParameters, SeedsAndTensorsDiffer) {
   const plan::ModelSpec spec = model({4}, 4, {dense(4), dense(4)});
   const std::vector<float> parameters = initial_parameters(spec, 3);
