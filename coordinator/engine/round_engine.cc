@@ -63,8 +63,8 @@ RoundEngine::RoundEngine(const RoundOptions& options, Snapshot snapshot, const s
   for (const LedgerEntry& entry : ledger) {
     if (entry.sequence > last_sequence(entry.device) && entry.merged_into <= rounds_closed_)
       rate_.handle_accepted(entry.device, entry.sample_count);
-    note_accepted(entry.device, entry.sequence);
-    note_round(counts_[entry.device], entry.round);
+    counts_.note_durable(entry.device, entry.sequence);
+    counts_.note_round(entry.device, entry.round);
   }
 }
 
@@ -177,50 +177,11 @@ void RoundEngine::handle_bytes(Instant now, const std::string& device, uint32_t 
 
 // --- which updates count ---
 
-uint64_t RoundEngine::last_sequence(const std::string& device) const {
-  const auto found = counts_.find(device);
-  return found == counts_.end() ? 0 : found->second.sequence;
-}
-
 void RoundEngine::count_newest_again() {
   UpdateRecord record;
   record.sequence = sums_.count() + 1;
   record.sample_count = 1;
   static_cast<void>(sums_.add(record, scratch_).ok());
-}
-
-bool RoundEngine::is_accepted(const std::string& device, uint64_t sequence) const {
-  const auto found = counts_.find(device);
-  if (found == counts_.end() || sequence == 0 || sequence > found->second.sequence) return false;
-  const uint64_t back = found->second.sequence - sequence;
-  return back == 0 || (back <= 64 && (found->second.before >> (back - 1) & 1) != 0);
-}
-
-bool RoundEngine::is_waiting(const std::string& device, uint64_t sequence) const {
-  const auto found = counts_.find(device);
-  return found != counts_.end() && sequence != 0 && found->second.waiting == sequence;
-}
-
-void RoundEngine::note_accepted(const std::string& device, uint64_t sequence) {
-  Counted& counted = counts_[device];
-  if (counted.waiting <= sequence) counted.waiting = 0;
-  if (sequence <= counted.sequence) {
-    const uint64_t back = counted.sequence - sequence;
-    if (back != 0 && back <= 64) counted.before |= uint64_t{1} << (back - 1);
-    return;
-  }
-  const uint64_t step = sequence - counted.sequence;
-  counted.before = step < 64 ? counted.before << step : 0;
-  if (counted.sequence != 0 && step <= 64) counted.before |= uint64_t{1} << (step - 1);
-  counted.sequence = sequence;
-}
-
-void RoundEngine::note_round(Counted& counted, uint32_t round) {
-  if (round > counted.round) {
-    counted.round = round;
-    counted.of_round = 0;
-  }
-  if (round == counted.round) ++counted.of_round;
 }
 
 uint64_t RoundEngine::version_of(uint32_t round) const {
@@ -291,8 +252,7 @@ std::optional<Rejection> RoundEngine::check_offer(const std::string& device, con
 // One update a device and round; more of a round if the plan let the device go on by itself. Rounds never go back: an
 // update of a round before the newest that counted would be a second one.
 std::optional<Rejection> RoundEngine::check_identity(const std::string& device, const wire::UpdateOffer& offer) const {
-  const auto found = counts_.find(device);
-  const Counted counted = found == counts_.end() ? Counted{} : found->second;
+  const CountedUpdates::OfDevice counted = counts_.of(device);
   const uint64_t newest = std::max(counted.sequence, counted.waiting);
   if (offer.sequence <= newest) {
     return reject(wire::Reason::kMalformed, "sequence " + std::to_string(offer.sequence) + " is not above " +
@@ -376,9 +336,7 @@ std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::stri
   if (auto bad = add(device, update, record); bad.has_value()) return bad;
   record.blob.assign(blob.begin(), blob.end());
   waiting_bytes_ += blob.size();
-  Counted& counted = counts_[device];
-  counted.waiting = sequence;
-  note_round(counted, update.round);
+  counts_.note_waiting(device, sequence, update.round);
   uploading_.erase(device);
   waiting_.push_back(std::move(record));
   consider(now);
@@ -574,7 +532,7 @@ void RoundEngine::handle_stored(Instant now, const Failure& failure) {
     plans_changed_ = true;
   } else if (auto* accepted = std::get_if<AcceptUpdates>(done.get())) {
     for (const UpdateRecord& update : accepted->updates) {
-      note_accepted(update.device, update.sequence);
+      counts_.note_durable(update.device, update.sequence);
       waiting_bytes_ -= update.blob.size();
       newly_accepted_.push_back({update.device, update.sequence, update.round < update.merged_into});
       if (buffered()) assignments_.handle_settled(now, update.device, update.round);

@@ -16,12 +16,12 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "coordinator/config/fleet_plan.h"
 #include "coordinator/engine/assignments.h"
+#include "coordinator/engine/counted_updates.h"
 #include "coordinator/engine/pace.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/rate_planner.h"
@@ -120,11 +120,11 @@ class RoundEngine {
   uint32_t rounds_closed() const { return rounds_closed_; }
   const ModelRecord& model() const { return model_; }  // the newest version: what the open round starts from
   // Durable: it has counted or will count in the open round.
-  bool is_accepted(const std::string& device, uint64_t sequence) const;
+  bool is_accepted(const std::string& device, uint64_t sequence) const { return counts_.is_durable(device, sequence); }
   // What must never happen: the update that was decoded last is added to the sums once more. For planted_bug.h.
   void count_newest_again();
   // In the sums, and on its way to the disk.
-  bool is_waiting(const std::string& device, uint64_t sequence) const;
+  bool is_waiting(const std::string& device, uint64_t sequence) const { return counts_.is_waiting(device, sequence); }
   // True while a transaction of this engine is with the caller, or ready for it.
   bool is_storing() const { return in_flight_ != nullptr && !timers_.is_set(Timer::kStoreRetry); }
   uint64_t waiting_bytes() const { return waiting_bytes_; }  // of the messages that wait for the disk
@@ -135,7 +135,7 @@ class RoundEngine {
   // The model as trained, of which model() is what devices hold of it; the same without a quantized downlink.
   std::span<const float> exact_model() const { return exact_.empty() ? model_.parameters : exact_; }
   // Of the newest durable update of that device; 0 when there is none.
-  uint64_t last_sequence(const std::string& device) const;
+  uint64_t last_sequence(const std::string& device) const { return counts_.last_sequence(device); }
   // The plan for a device that should train now; nullopt when it has nothing to do.
   std::optional<plan::RoundPlan> plan_for(const std::string& device, Instant now) const;
   // The version of the model that a round's plans say, however long ago; 0 for one that has not opened.
@@ -147,14 +147,6 @@ class RoundEngine {
 
  private:
   enum class Timer : uint8_t { kDeadline, kGrace, kStoreRetry, kCount };
-  // What is known of a device's updates that count.
-  struct Counted {
-    uint64_t sequence = 0;  // newest durable
-    uint64_t before = 0;    // bit i: sequence - 1 - i counts too
-    uint64_t waiting = 0;   // newest in the sums that is not durable yet; 0 = none
-    uint32_t round = 0;     // that the newest in the sums was trained for
-    uint32_t of_round = 0;  // updates of that round
-  };
 
   RoundEngine(const RoundOptions& options, Snapshot snapshot, const std::vector<LedgerEntry>& ledger);
   std::optional<Rejection> check_identity(const std::string& device, const wire::UpdateOffer& offer) const;
@@ -163,8 +155,6 @@ class RoundEngine {
   std::optional<Rejection> add(const std::string& device, const wire::Update& update, UpdateRecord& record);
   bool buffered() const { return options_.plan.policy.policy == plan::RoundPolicy::kBuffered; }
   uint64_t versions_behind(uint32_t round) const;
-  void note_accepted(const std::string& device, uint64_t sequence);
-  static void note_round(Counted& counted, uint32_t round);
   void open_round(Instant now);
   void assign(Instant now);
   bool may_open() const;
@@ -193,8 +183,8 @@ class RoundEngine {
   Instant deadline_ = kNever;
   std::set<std::string> selectable_;
   std::set<std::string> selected_;
-  std::set<std::string> accepted_;                   // devices whose update of the open round is in the sums
-  std::unordered_map<std::string, Counted> counts_;  // by device, over all rounds
+  std::set<std::string> accepted_;  // devices whose update of the open round is in the sums
+  CountedUpdates counts_;
   RoundSums sums_;
   OptimizerState optimizer_;
   RatePlanner rate_;
