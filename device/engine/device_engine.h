@@ -295,7 +295,7 @@ struct DeviceEngine::Idle {
   Duration ping_after{};
   uint64_t last_sequence_there = 0;
   Instant hello_sent_at = kNever;
-  rate::GoodputEstimator goodput;
+  std::vector<uint8_t> goodput;            // as GoodputEstimator::save_short() says
   std::shared_ptr<const UploadRate> rate;  // null: nothing but the goodput is known
   Instant aged_at{}, unix_at{};
   uint64_t unix_s = 0;

@@ -29,9 +29,13 @@ std::optional<DeviceEngine::Idle> DeviceEngine::idle() const {
   idle.ping_after = ping_after_;
   idle.last_sequence_there = last_sequence_there_;
   idle.hello_sent_at = hello_sent_at_;
-  idle.goodput = rate_.goodput();
-  if (!rate_.knows_only_goodput() || rate_.history() != rate::RateHistory{})
+  if (rate_.goodput().busy() || !rate_.knows_only_goodput() || rate_.history() != rate::RateHistory{}) {
     idle.rate = std::make_shared<const UploadRate>(rate_);
+  } else {
+    std::array<uint8_t, rate::GoodputEstimator::kStateBytes> state;
+    const size_t bytes = rate_.goodput().save_short(state);
+    idle.goodput.assign(state.begin(), state.begin() + static_cast<std::ptrdiff_t>(bytes));
+  }
   idle.aged_at = aged_at_;
   idle.unix_at = unix_at_;
   idle.unix_s = unix_s_;
@@ -57,8 +61,12 @@ DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Instant
   ping_after_ = idle.ping_after;
   last_sequence_there_ = idle.last_sequence_there;
   hello_sent_at_ = idle.hello_sent_at;
-  rate_ = idle.rate != nullptr ? *idle.rate : UploadRate();
-  rate_.goodput() = idle.goodput;
+  if (idle.rate != nullptr) {
+    rate_ = *idle.rate;
+  } else {
+    rate_ = UploadRate();
+    RUNNEL_ASSERT(rate_.goodput().restore_short(idle.goodput).ok());
+  }
   aged_at_ = idle.aged_at;
   unix_at_ = idle.unix_at;
   unix_s_ = idle.unix_s;

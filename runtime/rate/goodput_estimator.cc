@@ -224,6 +224,25 @@ void GoodputEstimator::save(MutableByteView state) const {
   store_le(out, crc32c(ByteView(out + 4, kStateBytes - 4)));
 }
 
+size_t GoodputEstimator::save_short(MutableByteView state) const {
+  save(state);
+  const size_t samples_end = kStateHeaderBytes + count_ * 8;
+  std::memmove(state.data() + samples_end, state.data() + kStateHeaderBytes + kSamplesMax * 8, round_trip_count_ * 4);
+  return samples_end + round_trip_count_ * 4;
+}
+
+Failure GoodputEstimator::restore_short(ByteView state) {
+  if (state.size() < kStateHeaderBytes) return fail(Error::kCorrupt, "goodput state of %zu bytes", state.size());
+  const size_t samples_end = kStateHeaderBytes + size_t{state[5]} * 8;
+  const size_t round_trips = size_t{state[6]} * 4;
+  if (state[5] > kSamplesMax || state[6] > kRoundTripsMax || state.size() != samples_end + round_trips)
+    return fail(Error::kCorrupt, "goodput state: %zu bytes and its counts", state.size());
+  std::array<uint8_t, kStateBytes> whole{};
+  std::copy_n(state.data(), samples_end, whole.data());
+  std::copy_n(state.data() + samples_end, round_trips, whole.data() + kStateHeaderBytes + kSamplesMax * 8);
+  return restore(whole);
+}
+
 Failure GoodputEstimator::restore(ByteView state) {
   if (state.size() != kStateBytes) return fail(Error::kCorrupt, "goodput state of %zu bytes", state.size());
   const uint8_t* in = state.data();

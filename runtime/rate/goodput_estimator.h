@@ -63,6 +63,11 @@ class GoodputEstimator {
   // way when it was saved is not: the restored estimator waits for bytes to go out.
   void save(MutableByteView state) const;  // REQUIRES: kStateBytes
   Failure restore(ByteView state);
+  // The same in as many bytes as there are samples to keep, for very many estimators that know little.
+  size_t save_short(MutableByteView state) const;  // how many bytes; REQUIRES: kStateBytes
+  Failure restore_short(ByteView state);
+  // True while busy time is counted, which no saved state has.
+  bool busy() const { return busy_; }
 
  private:
   struct Sample {
@@ -77,6 +82,7 @@ class GoodputEstimator {
     uint32_t starts = 0;  // times that it began from rest, each of which waits for a round trip
   };
 
+  static constexpr size_t kStateHeaderBytes = kStateBytes - kSamplesMax * 8 - kRoundTripsMax * 4;
   void count_busy_time(Instant now);
   void close_stretch();
   bool jumps() const;

@@ -266,6 +266,13 @@ TEST(Goodput, ReadsBackWhatItWrote) {
     State again;
     restored.save(again);
     EXPECT_EQ(state, again);
+    State shorter;
+    const size_t bytes_kept = goodput.save_short(shorter);
+    EXPECT_LE(bytes_kept, shorter.size());
+    GoodputEstimator from_short;
+    ASSERT_TRUE(from_short.restore_short(ByteView(shorter).first(bytes_kept)).ok());
+    from_short.save(again);
+    EXPECT_EQ(state, again);
     // And they go on alike.
     for (int i = 0; i < 40; ++i) {
       goodput.handle_sent(now);
@@ -292,6 +299,16 @@ TEST(Goodput, RefusesWhatItDidNotWrite) {
     State hostile = state;
     hostile[rng.below(hostile.size())] ^= static_cast<uint8_t>(1 + rng.below(255));
     EXPECT_EQ(goodput.restore(hostile).error(), Error::kCorrupt);
+  }
+  State shorter;
+  const size_t bytes_kept = goodput.save_short(shorter);
+  for (size_t bytes = 0; bytes <= shorter.size(); ++bytes) {
+    if (bytes != bytes_kept) EXPECT_EQ(goodput.restore_short(ByteView(shorter).first(bytes)).error(), Error::kCorrupt);
+  }
+  for (size_t i = 0; i < bytes_kept; ++i) {
+    State hostile = shorter;
+    hostile[i] ^= static_cast<uint8_t>(1 + rng.below(255));
+    EXPECT_EQ(goodput.restore_short(ByteView(hostile).first(bytes_kept)).error(), Error::kCorrupt) << i;
   }
   State after;
   goodput.save(after);
