@@ -118,9 +118,9 @@ inline Outcome run(const std::vector<std::string>& command) {
   return outcome;
 }
 
-// Waits for something that other processes bring about. Gives up after two minutes: a hang, not a slow machine.
+// Waits for something that other processes bring about. Gives up after ten minutes: a hang, not a slow machine.
 inline bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 2400; ++i) {
+  for (int i = 0; i < 12000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }

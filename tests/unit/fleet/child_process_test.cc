@@ -71,14 +71,14 @@ TEST_F(ChildProcessTest, NoChildOutlivesItsOwner) {
 TEST_F(ChildProcessTest, MeasuresTheProgramsOwnMemory) {
   ChildProcess child = shell("exec sleep 1000");
   // Wait for exec: the shell's replacement is named in its status.
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 30000; ++i) {
     std::string name;
     std::ifstream("/proc/" + std::to_string(child.pid()) + "/comm") >> name;
     if (name == "sleep") break;
     ::poll(nullptr, 0, 2);
   }
   // The name changes before the first page of the new program is there.
-  for (int i = 0; i < 1000 && child.rss_bytes_max() <= 100'000U; ++i) {
+  for (int i = 0; i < 30000 && child.rss_bytes_max() <= 100'000U; ++i) {
     child.sample_memory();
     ::poll(nullptr, 0, 2);
   }
