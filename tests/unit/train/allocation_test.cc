@@ -7,7 +7,7 @@
 
 #include "runtime/train/evaluator.h"
 #include "runtime/train/trainer.h"
-#include "tests/unit/train/test_models.h"
+#include "tests/unit/train/graph_models.h"
 
 namespace {
 
@@ -69,23 +69,30 @@ NOT_INLINED void operator delete(void* memory, size_t, std::align_val_t) noexcep
 namespace runnel::train {
 namespace {
 
-void check(const plan::ModelSpec& spec, const plan::TrainingSpec& training) {
-  const TestExamples examples = prototype_examples(static_cast<uint32_t>(spec.input.count()), spec.classes, 70, 0.5, 1);
-  const std::vector<float> parameters = initial_parameters(spec, 1);
-  TestMemory memory(training_memory(spec, training)->total_bytes + evaluation_memory(spec, 32)->total_bytes);
+void check(const plan::ModelSpec& spec, const plan::TrainingSpec& training, const data::ExampleSource& examples,
+           const std::vector<float>& parameters, const MemoryLimits& limits = {}) {
+  const Result<MemoryPlan> plan = training_memory(spec, training, limits);
+  ASSERT_TRUE(plan.ok()) << plan.failure().text();
+  TestMemory memory(plan->total_bytes + evaluation_memory(spec, 32)->total_bytes);
+  const uint32_t shared = plan::make_layout(spec)->shared_count;
 
   const uint64_t before = allocation_count;
-  Result<Trainer> trainer = Trainer::create(spec, training, memory.arena());
+  Result<Trainer> trainer = Trainer::create(spec, training, memory.arena(), limits);
   Result<Evaluator> evaluator = Evaluator::create(spec, 32, memory.arena());
   bool good = trainer.ok() && evaluator.ok() && trainer->start(parameters, examples, 1).ok();
   while (good && trainer->steps_done() < trainer->steps_total()) good = trainer->step().ok();
   good = good && evaluator->start(trainer->parameters(), examples).ok();
-  while (good && evaluator->metrics().examples < 70) good = evaluator->step().ok();
-  good = good && trainer->update().size() == parameters.size();
+  while (good && evaluator->metrics().examples < examples.example_count()) good = evaluator->step().ok();
+  good = good && trainer->update().size() == shared;
   const uint64_t after = allocation_count;
 
   EXPECT_TRUE(good);
   EXPECT_EQ(after - before, 0U);
+}
+
+void check(const plan::ModelSpec& spec, const plan::TrainingSpec& training) {
+  check(spec, training, prototype_examples(static_cast<uint32_t>(spec.input.count()), spec.classes, 70, 0.5, 1),
+        initial_parameters(spec, 1));
 }
 
 TEST(Allocation, TheCounterCounts) {
@@ -105,7 +112,26 @@ TEST(Allocation, ACnnTrainsAndEvaluatesWithoutTheHeap) {
   check(digits_cnn(), {});
 }
 
-TEST(Allocation, NorDoSizesFarAboveEigensBlocks) {
+// Also in slices, with activations made again.
+TEST(Allocation, EveryKindOfLayerAndEveryLossTrainsWithoutTheHeap) {
+  for (const auto& cases : {chain_cases(), graph_cases()}) {
+    for (const GraphCase& one : cases) {
+      SCOPED_TRACE(one.name);
+      plan::TrainingSpec training;
+      training.learning_rate = 0.001F;
+      training.batch_size = 16;
+      const CaseExamples examples(one, 40, 1);
+      check(one.spec, training, examples, one.parameters(2));
+      MemoryLimits limits;
+      limits.bytes_max = training_memory(one.spec, training)->total_bytes / 2;
+      training.optimizer = plan::Optimizer::kAdam;
+      if (training_memory(one.spec, training, limits).ok())
+        check(one.spec, training, examples, one.parameters(2), limits);
+    }
+  }
+}
+
+TEST(Allocation, NorDoSizesFarAboveABlock) {
   plan::TrainingSpec training;
   training.batch_size = 70;
   training.local_steps = 2;

@@ -118,6 +118,27 @@ struct GraphCase {
   plan::ModelSpec spec;
 };
 
+// Examples for a case's model.
+class CaseExamples : public data::ExampleSource {
+ public:
+  CaseExamples(const GraphCase& one, uint32_t count, uint64_t seed)
+      : spec_(one.spec), count_(count), inputs_(one.inputs(count, seed)), targets_(one.targets(count, seed)) {}
+  uint32_t example_count() const override { return count_; }
+  uint32_t input_count() const override { return static_cast<uint32_t>(spec_.input.count()); }
+  uint32_t target_count() const override { return static_cast<uint32_t>(targets_.size() / count_); }
+  uint32_t class_count() const override { return spec_.loss.target == plan::TargetKind::kLabels ? spec_.classes : 0; }
+  void read(uint32_t index, std::span<float> input, std::span<float> target) const override {
+    std::copy_n(inputs_.begin() + static_cast<ptrdiff_t>(index * input.size()), input.size(), input.begin());
+    std::copy_n(targets_.begin() + static_cast<ptrdiff_t>(index * target.size()), target.size(), target.begin());
+  }
+
+ private:
+  plan::ModelSpec spec_;
+  uint32_t count_;
+  std::vector<float> inputs_;
+  std::vector<float> targets_;
+};
+
 std::vector<GraphCase> chain_cases();
 std::vector<GraphCase> graph_cases();
 
