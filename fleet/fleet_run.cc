@@ -153,12 +153,12 @@ void FleetRun::wait_and_service() {
   const auto timeout_ms = static_cast<int>(std::clamp<int64_t>((left.count() + 999) / 1000, 0, 100));
   ::poll(waited.data(), waited.size(), timeout_ms);
   signals_.check();
+  read_events();  // first: bytes that follow upon the end of a round are not of that round
   proxy_.service();
   for (const LinkNotice& each : proxy_.take_notices()) {
     recorder_.link_notice(each.link, each.dark, seconds_since_start(each.at));
     notice(recorder_.record().devices[each.link].name + (each.dark ? ": the link is down" : ": the link is back"));
   }
-  read_events();
   reap();
   restart_due();
   strike_at_random();
