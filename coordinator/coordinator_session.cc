@@ -41,6 +41,7 @@ CoordinatorSession::CoordinatorSession(const SessionSettings& settings, Coordina
       dump_(dump) {}
 
 Failure CoordinatorSession::run() {
+  RUNNEL_TRY(tell_closed_rounds());
   for (;;) {
     take_messages();
     const Instant now = clock_.now();
@@ -219,6 +220,27 @@ void CoordinatorSession::report_evaluated(const RoundResult& result, const std::
   }
   log_line(LogLevel::kInfo, "round %u closed: %u devices, %.2f bits a coordinate, %.1f s%s", result.round,
            result.participants, result.bits_per_coordinate, result.seconds, figures);
+  write_round(result, evaluation);
+}
+
+// Whoever was killed between a round's end and the words for it says them now. Listeners may know them already.
+Failure CoordinatorSession::tell_closed_rounds() {
+  const Result<std::vector<RoundHistory>> history = store_.history();
+  if (!history) return history.failure();
+  for (const RoundHistory& entry : *history) {
+    if (entry.evaluated) newest_ = entry.evaluation;
+    if (entry.evaluated || evaluation_ == nullptr || entry.result.round != engine_.rounds().rounds_closed()) {
+      write_round(entry.result, entry.evaluated ? std::optional<Evaluation>(entry.evaluation) : std::nullopt);
+      continue;
+    }
+    RoundResult newest = entry.result;  // of older ones the model is gone
+    newest.model = engine_.rounds().model();
+    report_round(newest);
+  }
+  return Error::kOk;
+}
+
+void CoordinatorSession::write_round(const RoundResult& result, const std::optional<Evaluation>& evaluation) {
   events_.write("round", {{"round", uint64_t{result.round}},
                           {"accuracy", evaluation ? std::optional<double>(evaluation->accuracy) : std::nullopt},
                           {"loss", evaluation ? std::optional<double>(evaluation->loss) : std::nullopt},

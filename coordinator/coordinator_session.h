@@ -48,6 +48,8 @@ class CoordinatorSession {
   void report();
   void report_round(const RoundResult& result);
   void report_evaluated(const RoundResult& result, const std::optional<Evaluation>& evaluation);
+  Failure tell_closed_rounds();
+  void write_round(const RoundResult& result, const std::optional<Evaluation>& evaluation);
   bool may_exit(Instant now);
   Duration pause(Instant now) const;
   void dump(const char* direction, ByteView bytes);
