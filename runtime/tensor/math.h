@@ -11,6 +11,21 @@
 
 namespace runnel::tensor::math {
 
+inline float magnitude_of(float x) {
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7FFFFFFFU);
+}
+
+// `positive`, which is not negative, with the sign of x.
+inline float with_sign_of(float x, float positive) {
+  return std::bit_cast<float>((std::bit_cast<uint32_t>(x) & 0x80000000U) | std::bit_cast<uint32_t>(positive));
+}
+
+// Both values are worked out; a conditional operator would let a compiler branch around one of them.
+inline float select(bool first, float a, float b) {
+  const uint32_t mask = 0U - static_cast<uint32_t>(first);
+  return std::bit_cast<float>((std::bit_cast<uint32_t>(a) & mask) | (std::bit_cast<uint32_t>(b) & ~mask));
+}
+
 // e^x; 0 below -104, infinity above 88.73.
 inline float exp(float x) {
   // x = n ln 2 + r, |r| <= ln 2 / 2. Adding and taking away 1.5 * 2^23 rounds to a whole number, which then stands in
@@ -39,7 +54,7 @@ inline float exp(float x) {
 }
 
 inline float tanh(float x) {
-  const float magnitude = std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7FFFFFFFU);
+  const float magnitude = magnitude_of(x);
   const float u = x * x;
   float p = -0.00611318708F;
   p = p * u + 0.021010078F;
@@ -48,8 +63,7 @@ inline float tanh(float x) {
   p = p * u - 0.333333292F;
   const float near_zero = (p * u) * x + x;
   const float far = 1.0F - 2.0F / (exp(2.0F * magnitude) + 1.0F);
-  const float signed_far = x < 0.0F ? -far : far;
-  return magnitude < 0.625F ? near_zero : signed_far;
+  return select(magnitude < 0.625F, near_zero, with_sign_of(x, far));
 }
 
 // 1 / (1 + e^-x).
@@ -59,7 +73,7 @@ inline float sigmoid(float x) {
 
 // The error function 2 / sqrt(pi) * integral of e^-t^2 from 0 to x.
 inline float erf(float x) {
-  const float magnitude = std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7FFFFFFFU);
+  const float magnitude = magnitude_of(x);
   const float u = x * x;
   float p = -0.000588677268F;
   p = p * u + 0.00497311648F;
@@ -77,8 +91,7 @@ inline float erf(float x) {
   q = q * t + 1.12779729F;
   q = q * t + 0.000166436075F;
   const float far = 1.0F - exp(-q);
-  const float signed_far = x < 0.0F ? -far : far;
-  return magnitude < 0.9375F ? p * x : signed_far;
+  return select(magnitude < 0.9375F, p * x, with_sign_of(x, far));
 }
 
 // e^x; 0 below -708 (no denormal results), infinity above 709.79.
