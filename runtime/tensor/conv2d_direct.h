@@ -7,8 +7,8 @@
 // to its place.
 //
 // Memory: a strip and its result in the caller's workspace: 12,288 floats, or what one output row takes if that is
-// more. Determinism: see product_kernels.h; strips are a function of the sizes alone. Threads: any, with a workspace
-// each.
+// more; for the weights' gradient, 8,192 beside them. Determinism: see product_kernels.h; strips are a function of the
+// sizes alone. Threads: any, with a workspace each.
 #pragma once
 
 #include <cstddef>
