@@ -34,6 +34,7 @@ CoordinatorEngine::CoordinatorEngine(const CoordinatorOptions& options, RoundEng
     : options_(options),
       rounds_(std::move(rounds)),
       uploads_(options.uploads()),
+      upload_pace_(milliseconds(options.busy_pause_max_ms)),
       messages_(options.round.run, options.model, options.delta_cache_bytes_max,
                 keeps_older_models(options.round.plan)) {
   messages_.set_model(rounds_.model());

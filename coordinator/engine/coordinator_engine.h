@@ -20,6 +20,7 @@
 
 #include "coordinator/engine/model_messages.h"
 #include "coordinator/engine/round_engine.h"
+#include "coordinator/engine/upload_pace.h"
 #include "coordinator/engine/upload_table.h"
 #include "runtime/wire/frame.h"
 
@@ -44,7 +45,9 @@ struct CoordinatorOptions {
   uint32_t uploads_age_max_s = 7 * 86400;  // of silence, before what is there of an update is dropped
   int64_t started_at = 0;                  // unix seconds, to tell how old stored parts are; 0 = take them as new
   size_t sessions_max = 65536;
-  uint32_t busy_retry_ms = 5000;  // how soon a device may offer again that found no room; doubles to eight times that
+  uint32_t resend_after_ms = 5000;      // pause before an update that was damaged on its way is sent again
+  uint32_t busy_pause_max_ms = 20'000;  // longest that a device is told to wait that found no room; see UploadPace
+  size_t uploads_moving_max = UploadOptions{}.moving_max;  // see there; not more than sessions that stay awake
 
   UploadOptions uploads() const;
 };
@@ -161,7 +164,7 @@ class CoordinatorEngine {
   void finish_parked(Instant now);
   void refuse_upload(Instant now, const std::string& device, wire::Reason reason, std::string detail);
   void refuse_closed_uploads(Instant now);
-  uint32_t busy_retry_ms(Session& session) const;
+  uint32_t busy_retry_ms(Instant now, Session& session, uint64_t bytes);
   void refuse(SessionId id, Session& session, wire::Reason reason, std::string detail, uint64_t sequence = 0,
               uint32_t retry_after_ms = 0);
   void make_ready(SessionId id, Session& session);
@@ -176,6 +179,7 @@ class CoordinatorEngine {
   CoordinatorOptions options_;
   RoundEngine rounds_;
   UploadTable uploads_;
+  UploadPace upload_pace_;
   std::set<std::string> parked_;          // devices whose whole update waits for a round that takes it
   std::unique_ptr<StoreRequest> saving_;  // of uploads_, with the caller
   wire::FrameBuilder builder_;

@@ -13,6 +13,7 @@ UploadOptions CoordinatorOptions::uploads() const {
   uploads.bytes_max = uploads_bytes_max;
   uploads.update_bytes_max = update_bytes_max;
   uploads.unsaved_bytes_max = uploads_unsaved_bytes_max;
+  uploads.moving_max = uploads_moving_max;
   uploads.save_retry_after = round.store_retry_after;
   uploads.age_max = seconds(uploads_age_max_s);
   return uploads;
@@ -53,7 +54,7 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
     const bool busy = received.error() == Error::kBusy || received.error() == Error::kNoMemory;
     if (busy) ++counters_.updates_deferred;
     refuse(id, session, busy ? wire::Reason::kBusy : wire::Reason::kLimit, received.failure().text(), offer.sequence,
-           busy ? busy_retry_ms(session) : 0);
+           busy ? busy_retry_ms(now, session, offer.total_bytes) : 0);
     if (!busy) rounds_.handle_settled(now, session.device, offer.round);
     return;
   }
@@ -97,7 +98,7 @@ void CoordinatorEngine::finish_upload(Instant now, const std::string& device) {
     if (Session* session = session_of(device, &id); session != nullptr && session->reachable) {
       session->ack_due.reset();
       // The bytes were damaged on the way: the device still has the right ones.
-      refuse(id, *session, wire::Reason::kChecksum, complete.failure().text(), sequence, options_.busy_retry_ms);
+      refuse(id, *session, wire::Reason::kChecksum, complete.failure().text(), sequence, options_.resend_after_ms);
     }
     return;
   }
@@ -116,6 +117,7 @@ void CoordinatorEngine::finish_upload(Instant now, const std::string& device) {
         make_ready(id, *session);
       }
     }
+    upload_pace_.handle_room(uploads_.bytes(device).size(), now);
     uploads_.release(device);
   }
 }
@@ -148,13 +150,11 @@ void CoordinatorEngine::refuse_closed_uploads(Instant now) {
   }
 }
 
-// Longer with every attempt, and spread by name over its upper half, so that those who are turned away together do not
-// return together.
-uint32_t CoordinatorEngine::busy_retry_ms(Session& session) const {
-  const uint64_t longest = uint64_t{options_.busy_retry_ms} << std::min<uint32_t>(session.deferrals, 3);
-  const uint64_t spread = device_seed(options_.round.run, session.deferrals, session.device) % (longest / 2 + 1);
+// Who is turned away gets a turn of its own, so that those who are turned away together do not return together.
+uint32_t CoordinatorEngine::busy_retry_ms(Instant now, Session& session, uint64_t bytes) {
+  const uint64_t seed = device_seed(options_.round.run, session.deferrals, session.device);
   if (session.deferrals < UINT8_MAX) ++session.deferrals;
-  return static_cast<uint32_t>(std::clamp<uint64_t>(longest - spread, 1, UINT32_MAX));
+  return static_cast<uint32_t>(std::max<int64_t>(1, to_ms(upload_pace_.turn(bytes, seed, now))));
 }
 
 // --- what becomes durable ---

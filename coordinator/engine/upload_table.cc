@@ -42,7 +42,7 @@ bool UploadTable::restore(const UploadPart& part, Instant touched) {
 }
 
 void UploadTable::touch(Upload& upload, Instant now) {
-  upload.touched = now;
+  upload.touched = newest_touch_ = now;
   all_active_until_ = std::min(all_active_until_, now + kActive);
   next_aged_out_ = std::min(next_aged_out_, now + options_.age_max);
 }
@@ -72,6 +72,7 @@ Result<uint64_t> UploadTable::offer(const std::string& device, const wire::Updat
     }
     forget(device, now);  // the device has something newer
   }
+  if (offer.payload.empty() && !may_move(now)) return fail(Error::kBusy, "%zu others are uploading", moving_);
   if (!make_room(offer.total_bytes, elsewhere_bytes, now)) {
     return fail(Error::kBusy, "other updates hold %llu of %llu bytes",
                 static_cast<unsigned long long>(held_bytes_ + elsewhere_bytes),
@@ -87,6 +88,7 @@ Result<uint64_t> UploadTable::offer(const std::string& device, const wire::Updat
     return bad;
   }
   held_bytes_ += offer.total_bytes;
+  if (!upload.whole) ++moving_;
   return uint64_t{0};
 }
 
@@ -137,6 +139,8 @@ std::vector<std::string> UploadTable::devices() const {
 
 void UploadTable::erase(std::map<std::string, Upload>::iterator upload) {
   held_bytes_ -= upload->second.offer.total_bytes;
+  const bool moved = !upload->second.whole && newest_touch_ - upload->second.touched < kMoves;
+  if (moved && moving_ > 0) --moving_;
   unsaved_.erase({upload->second.unsaved_since, upload->first});
   uploads_.erase(upload);
 }
@@ -158,6 +162,17 @@ void UploadTable::release(const std::string& device) {
 void UploadTable::handle_away(const std::string& device) {
   const auto found = uploads_.find(device);
   if (found != uploads_.end() && found->second.unsaved_since != kNever) save_now_ = true;
+}
+
+// Looked at again only where it matters: between two counts, who stops moving or goes on is missed for a moment.
+bool UploadTable::may_move(Instant now) {
+  if (moving_ < options_.moving_max) return true;
+  if (now < moving_counted_ + kCountedAgain) return false;
+  moving_counted_ = now;
+  moving_ = static_cast<size_t>(std::count_if(uploads_.begin(), uploads_.end(), [&](const auto& entry) {
+    return !entry.second.whole && now - entry.second.touched < kMoves;
+  }));
+  return moving_ < options_.moving_max;
 }
 
 bool UploadTable::make_room(uint64_t bytes, uint64_t elsewhere_bytes, Instant now) {

@@ -4,6 +4,8 @@
 // becomes durable, so that it also does after a restart: with the next transaction once much of it is
 // unsaved or its device is gone, and otherwise a second after it came, together with what others sent meanwhile. What
 // the disk would not take is tried again later; until then it is lost with the power, and sent again.
+// Only so many may move at a time: more would not be faster where the coordinator is what limits them, and each would
+// take longer. Slow ones count only in part, as bytes of theirs come now and then.
 // When there is no room, the part that has been silent longest gives way, also on disk; its device then starts again
 // from the beginning. So it does when it is silent for days.
 // Memory: an upload counts with all the bytes that it announced, so that what was let in can be finished; of them only
@@ -30,6 +32,7 @@ namespace runnel::coordinator {
 struct UploadOptions {
   uint64_t bytes_max = 256ULL << 20;        // of all parts together
   uint64_t update_bytes_max = 64ULL << 20;  // of one update
+  size_t moving_max = 768;                  // uploads in chunks of which bytes came within the last second
   uint64_t unsaved_bytes_max = 256 * 1024;  // of one device, before they are made durable at once
   Duration save_after = seconds(1);         // otherwise, after they came
   Duration save_retry_after = seconds(2);   // after the disk refused
@@ -47,7 +50,7 @@ class UploadTable {
 
   // Begins, or finds again, the upload that the offer announces; gives the contiguous bytes received so far.
   // `elsewhere_bytes` are held for updates by others and count against the same bound. kLimit when the update is too
-  // large; kBusy when others that are active hold all the room.
+  // large; kBusy when others that are active hold all the room, or as many move as may.
   Result<uint64_t> offer(const std::string& device, const wire::UpdateOffer& offer, uint64_t elsewhere_bytes,
                          Instant now);
 
@@ -94,11 +97,14 @@ class UploadTable {
     bool whole = false;         // it came within its offer and would come so again: not worth a transaction
   };
   bool make_room(uint64_t bytes, uint64_t elsewhere_bytes, Instant now);
+  bool may_move(Instant now);
   void touch(Upload& upload, Instant now);
   void note_unsaved(const std::string& device, Upload& upload, Instant now);
   void erase(std::map<std::string, Upload>::iterator upload);
   Instant save_due() const;
 
+  static constexpr Duration kMoves = seconds(1);
+  static constexpr Duration kCountedAgain = milliseconds(100);
   // A part that was touched this recently is in use and does not give way.
   static constexpr Duration kActive = seconds(30);
 
@@ -114,6 +120,9 @@ class UploadTable {
   uint64_t saving_bytes_ = 0;
   std::set<std::string> saving_devices_;
   std::set<std::string> saving_forgotten_;
+  size_t moving_ = 0;         // at most this many move
+  Instant moving_counted_{};  // then
+  Instant newest_touch_{};
   Instant all_active_until_{};      // nobody has been silent for kActive before then
   Instant next_aged_out_ = kNever;  // not after the first of them
 };
