@@ -7,12 +7,14 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "coordinator/config/fleet_plan.h"
+#include "coordinator/engine/robust_rules.h"
 #include "runtime/base/result.h"
 
 namespace runnel::coordinator {
@@ -38,7 +40,12 @@ class RobustAggregate {
   // there yet.
   void add(const std::string& device, uint64_t sequence, std::span<const float> update);
 
-  // What the updates become. REQUIRES: needed(), count() > 0, the model's length.
+  // Does about that many operations of what aggregate() would otherwise do at once; true when nothing is left of it, at
+  // once for method mean. Another update, or reset(), makes it begin anew.
+  bool prepare(uint64_t operations);
+
+  // What the updates become, the same bits whether prepared or not. REQUIRES: needed(), count() > 0, the model's
+  // length.
   void aggregate(std::span<double> result) const;
 
   // Of how many lies the result is sure, with the updates that are there.
@@ -47,13 +54,25 @@ class RobustAggregate {
   // What somebody who relies on the method should know about this round's; empty when all is as planned.
   std::string weakness() const;
 
-  void reset() { updates_.clear(); }
+  void reset() {
+    updates_.clear();
+    prepared_ = {};
+  }
 
  private:
   AggregationSpec spec_;
   size_t parameter_count_;
   uint64_t bytes_max_;
+  struct Prepared {
+    std::unique_ptr<SquaredDistances> distances;  // Krum
+    std::vector<double> values;                   // the others: the first of the result
+    bool whole = false;
+  };
+  std::vector<std::span<const float>> in_order() const;
+  void take_coordinates(size_t begin, std::span<double> result) const;
+
   std::map<std::pair<std::string, uint64_t>, std::vector<float>> updates_;
+  Prepared prepared_;
 };
 
 }  // namespace runnel::coordinator

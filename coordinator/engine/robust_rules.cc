@@ -49,16 +49,15 @@ void sort_columns(std::vector<Row>& rows) {
   }
 }
 
-// Calls take(first coordinate, number of coordinates, sorted rows) for every block.
+// Calls take(place, number of coordinates, sorted rows) for every block of [first, first + length).
 template <typename Take>
-void for_sorted_blocks(Updates updates, Take take) {
+void for_sorted_blocks(Updates updates, size_t first, size_t length, Take take) {
   std::vector<Row> rows(updates.size());
-  const size_t length = updates.front().size();
   for (size_t begin = 0; begin < length; begin += kBlock) {
     const size_t count = std::min(kBlock, length - begin);
     for (size_t r = 0; r < rows.size(); ++r) {
       rows[r].fill(0);
-      for (size_t i = 0; i < count; ++i) rows[r][i] = key_of(updates[r][begin + i]);
+      for (size_t i = 0; i < count; ++i) rows[r][i] = key_of(updates[r][first + begin + i]);
     }
     sort_columns(rows);
     take(begin, count, rows);
@@ -93,32 +92,13 @@ double squared_distance(std::span<const float> a, std::span<const float> b) {
   return total;
 }
 
-// [i * count + j], both ways.
-std::vector<double> squared_distances(Updates updates) {
-  constexpr size_t kStretch = 1024;  // coordinates of all updates that stay in the cache while every pair is visited
-  const size_t count = updates.size();
-  const size_t length = updates.front().size();
-  std::vector<double> distances(count * count, 0.0);
-  for (size_t begin = 0; begin < length; begin += kStretch) {
-    const size_t stretch = std::min(kStretch, length - begin);
-    for (size_t i = 0; i < count; ++i) {
-      for (size_t j = i + 1; j < count; ++j) {
-        distances[i * count + j] +=
-            squared_distance(updates[i].subspan(begin, stretch), updates[j].subspan(begin, stretch));
-      }
-    }
-  }
-  for (size_t i = 0; i < count; ++i) {
-    for (size_t j = 0; j < i; ++j) distances[i * count + j] = distances[j * count + i];
-  }
-  return distances;
-}
+constexpr size_t kStretch = 1024;  // coordinates of all updates that stay in the cache while every pair is visited
 
 }  // namespace
 
-void coordinate_median(Updates updates, std::span<double> result) {
-  RUNNEL_ASSERT(!updates.empty() && result.size() == updates.front().size());
-  for_sorted_blocks(updates, [&](size_t begin, size_t count, const std::vector<Row>& rows) {
+void coordinate_median(Updates updates, size_t first, std::span<double> result) {
+  RUNNEL_ASSERT(!updates.empty() && first + result.size() <= updates.front().size());
+  for_sorted_blocks(updates, first, result.size(), [&](size_t begin, size_t count, const std::vector<Row>& rows) {
     const Row& low = rows[(rows.size() - 1) / 2];
     const Row& high = rows[rows.size() / 2];
     for (size_t i = 0; i < count; ++i) {
@@ -132,10 +112,10 @@ size_t trimmed_count(double trim, size_t count) {
   return static_cast<size_t>(trim * static_cast<double>(count) + 1e-9);
 }
 
-void trimmed_mean(Updates updates, size_t left_out, std::span<double> result) {
-  RUNNEL_ASSERT(2 * left_out < updates.size() && result.size() == updates.front().size());
+void trimmed_mean(Updates updates, size_t left_out, size_t first, std::span<double> result) {
+  RUNNEL_ASSERT(2 * left_out < updates.size() && first + result.size() <= updates.front().size());
   const auto kept = static_cast<double>(updates.size() - 2 * left_out);
-  for_sorted_blocks(updates, [&](size_t begin, size_t count, const std::vector<Row>& rows) {
+  for_sorted_blocks(updates, first, result.size(), [&](size_t begin, size_t count, const std::vector<Row>& rows) {
     std::array<double, kBlock> sums{};
     for (size_t r = left_out; r + left_out < rows.size(); ++r) {
       for (size_t i = 0; i < kBlock; ++i) sums[i] += real(rows[r][i]);
@@ -148,18 +128,48 @@ size_t krum_tolerated(size_t count, uint32_t byzantine) {
   return count < 3 ? 0 : std::min<size_t>(byzantine, (count - 3) / 2);
 }
 
+SquaredDistances::SquaredDistances(Updates updates)
+    : updates_(updates.begin(), updates.end()), distances_(updates.size() * updates.size(), 0.0) {}
+
+bool SquaredDistances::step(uint64_t coordinates) {
+  const size_t count = updates_.size();
+  const size_t length = updates_.empty() ? 0 : updates_.front().size();
+  uint64_t done = 0;
+  for (; begin_ < length; begin_ += kStretch, row_ = 0) {
+    const size_t stretch = std::min(kStretch, length - begin_);
+    for (; row_ < count; ++row_) {
+      if (done >= coordinates && done > 0) return false;
+      const std::span<const float> own = updates_[row_].subspan(begin_, stretch);
+      for (size_t j = row_ + 1; j < count; ++j) {
+        distances_[row_ * count + j] += squared_distance(own, updates_[j].subspan(begin_, stretch));
+      }
+      done += (count - row_ - 1) * stretch;
+    }
+  }
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t j = 0; j < i; ++j) distances_[i * count + j] = distances_[j * count + i];
+  }
+  return true;
+}
+
 std::vector<size_t> krum(Updates updates, uint32_t byzantine, uint32_t keep) {
   RUNNEL_ASSERT(!updates.empty());
-  const size_t count = updates.size();
+  SquaredDistances distances(updates);
+  static_cast<void>(distances.step(UINT64_MAX));
+  return krum(distances, byzantine, keep);
+}
+
+std::vector<size_t> krum(const SquaredDistances& distances, uint32_t byzantine, uint32_t keep) {
+  const size_t count = distances.size();
+  RUNNEL_ASSERT(count > 0);
   if (count == 1) return {0};
   const size_t nearest = std::max<size_t>(1, count - std::min(count, krum_tolerated(count, byzantine) + 2));
-  const std::vector<double> distances = squared_distances(updates);
   std::vector<std::pair<double, size_t>> scores;
   std::vector<double> others;
   for (size_t i = 0; i < count; ++i) {
     others.clear();
     for (size_t j = 0; j < count; ++j) {
-      if (j != i) others.push_back(distances[i * count + j]);
+      if (j != i) others.push_back(distances.at(i, j));
     }
     std::sort(others.begin(), others.end());
     double score = 0.0;

@@ -366,6 +366,7 @@ void RoundEngine::handle_timeout(Instant now) {
   if (timers_.take_expired(Timer::kDeadline, now) || grace_over) consider(now);
 }
 
+  if (timers_.take_expired(Timer::kAggregate, now)) aggregate(now);
 // --- rounds ---
 
 // Plans of the newest version for those who have nothing else to do. Not when the version is about to be replaced.
@@ -429,13 +430,9 @@ void RoundEngine::open_round(Instant now) {
 }
 
 void RoundEngine::prepare_close(Instant now) {
-  CloseRound request;
-  RoundResult& result = request.result;
-  result.round = round_.round;
-  result.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
-  move_model(sums_.close(result), result);
-  if (std::string weak = sums_.weakness(); !weak.empty())
-    warnings_.push_back("round " + std::to_string(round_.round) + ": " + weak);
+  closing_ = {};
+  closing_.round = round_.round;
+  closing_.seconds = static_cast<double>((now - opened_at_).count()) * 1e-6;
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
   timers_.stop(Timer::kGrace);
@@ -443,6 +440,19 @@ void RoundEngine::prepare_close(Instant now) {
 }
 
 // What the coordinator has moves as the optimizer says; what devices hold follows as the downlink allows.
+  aggregate(now);
+}
+
+// A slice of it at a time: whoever drives this answers its devices in between.
+void RoundEngine::aggregate(Instant now) {
+  if (!sums_.prepare(options_.aggregate_slice)) {
+    timers_.set(Timer::kAggregate, now);
+    return;
+  }
+  CloseRound request{std::exchange(closing_, {})};
+  move_model(sums_.close(request.result), request.result);
+  if (std::string weak = sums_.weakness(); !weak.empty())
+    warnings_.push_back("round " + std::to_string(round_.round) + ": " + weak);
 void RoundEngine::move_model(std::span<const double> aggregate, RoundResult& result) const {
   std::vector<float> exact(exact_model().begin(), exact_model().end());
   OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored

@@ -42,6 +42,8 @@ class RoundSums {
     return add(update, values, squared_norm(values));
   }
 
+  // A part of what close() has to do, about that many operations; true when nothing is left to prepare.
+  bool prepare(uint64_t operations) { return robust_.prepare(operations); }
   // The aggregate; in `result` the number of updates, their examples, losses, energies and bits. REQUIRES: an update.
   std::vector<double> close(RoundResult& result) const;
 

@@ -288,5 +288,49 @@ TEST(RobustAggregate, APlanBeyondTheBoundIsRefused) {
   EXPECT_THAT(RobustAggregate::check(plan, 100, 1199).text(), HasSubstr("policy.buffer 10"));
 }
 
+// In slices of whatever size, the same bits.
+TEST(RobustAggregate, PreparedOrNotIsTheSame) {
+  Rng rng(11);
+  const Values values = random_updates(rng, 21, 2500);
+  for (const AggregationMethod method :
+       {AggregationMethod::kMedian, AggregationMethod::kTrimmedMean, AggregationMethod::kKrum}) {
+    AggregationSpec spec{method};
+    spec.byzantine = 3;
+    spec.krum_keep = 4;
+    RobustAggregate at_once(spec, 2500);
+    RobustAggregate sliced(spec, 2500);
+    RobustAggregate half(spec, 2500);
+    for (size_t i = 0; i < values.size(); ++i) {
+      for (RobustAggregate* aggregate : {&at_once, &sliced, &half}) aggregate->add("device", i, values[i]);
+    }
+    std::vector<double> expected(2500), found(2500);
+    at_once.aggregate(expected);
+    int slices = 1;
+    while (!sliced.prepare(3000)) ++slices;
+    EXPECT_GT(slices, 10);
+    EXPECT_TRUE(sliced.prepare(1)) << "it stays prepared";
+    sliced.aggregate(found);
+    EXPECT_EQ(found, expected);
+    EXPECT_FALSE(half.prepare(3000));
+    half.aggregate(found);
+    EXPECT_EQ(found, expected) << "the rest at once";
+    // Another update: all anew, none of what was prepared is left.
+    sliced.add("device", 100, values[0]);
+    at_once.add("device", 100, values[0]);
+    EXPECT_FALSE(sliced.prepare(3000));
+    while (!sliced.prepare(3000)) {
+    }
+    at_once.aggregate(expected);
+    sliced.aggregate(found);
+    EXPECT_EQ(found, expected);
+  }
+}
+
+TEST(RobustAggregate, TheMeanHasNothingToPrepare) {
+  RobustAggregate mean({AggregationMethod::kMean}, 10);
+  mean.add("device", 1, std::vector<float>(10));
+  EXPECT_TRUE(mean.prepare(1));
+}
+
 }  // namespace
 }  // namespace runnel::coordinator
