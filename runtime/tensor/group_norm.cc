@@ -92,6 +92,12 @@ void group_norm_backward(const GroupNorm& norm, size_t examples, std::span<const
   RUNNEL_ASSERT(input_gradient.empty() || input_gradient.size() == input.size());
   check_weights(scale, scale_gradient, shift_gradient, channels);
   const float share = 1.0F / static_cast<float>(group_values);
+  const auto add_weights = [&](size_t channel, const GradientSums& part, float inverse) {
+    scale_gradient[channel] += weight_scale * (part.product * inverse);
+    shift_gradient[channel] += weight_scale * part.plain;
+  };
+  // The weights' gradients come along, unless that would change weights that are still needed.
+  const bool at_once = !input_gradient.empty() && !scale_gradient.empty() && scale_gradient.data() != scale.data();
   for (size_t index = 0; !input_gradient.empty() && index < examples * groups; ++index) {
     const float mean = saved[2 * index];
     const float inverse = saved[2 * index + 1];
@@ -102,6 +108,7 @@ void group_norm_backward(const GroupNorm& norm, size_t examples, std::span<const
       const GradientSums part = gradient_sums(positions, input.data() + begin, output_gradient.data() + begin, mean);
       total.plain += weight * part.plain;
       total.product += weight * part.product;
+      if (at_once) add_weights((index % groups) * group_channels + channel, part, inverse);
     }
     // dx = (scale dy - mean of (scale dy) - xhat * mean of (scale dy xhat)) / deviation.
     const float level = total.plain * share;
@@ -115,19 +122,14 @@ void group_norm_backward(const GroupNorm& norm, size_t examples, std::span<const
           });
     }
   }
-  for (size_t channel = 0; channel < scale_gradient.size(); ++channel) {
-    float scale_sum = 0.0F;
-    float shift_sum = 0.0F;
+  for (size_t channel = 0; !at_once && channel < scale_gradient.size(); ++channel) {
     for (size_t example = 0; example < examples; ++example) {
       const size_t group = example * groups + channel / group_channels;
       const size_t begin = (example * channels + channel) * positions;
       const GradientSums part =
           gradient_sums(positions, input.data() + begin, output_gradient.data() + begin, saved[2 * group]);
-      shift_sum += part.plain;
-      scale_sum += part.product * saved[2 * group + 1];
+      add_weights(channel, part, saved[2 * group + 1]);
     }
-    scale_gradient[channel] += weight_scale * scale_sum;
-    shift_gradient[channel] += weight_scale * shift_sum;
   }
 }
 

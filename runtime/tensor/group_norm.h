@@ -27,8 +27,8 @@ void group_norm_forward(const GroupNorm& norm, size_t examples, std::span<const 
                         std::span<float> saved);
 
 // `input` and `saved` are forward's. Overwrites input_gradient unless that is empty (it may be output_gradient's
-// memory only if both weights' gradients are empty), then adds weight_scale * gradient to scale_gradient and
-// shift_gradient unless those are empty; they may be the memory of scale and shift.
+// memory only if both weights' gradients are empty), adds weight_scale * gradient to scale_gradient and shift_gradient
+// unless those are empty; they may be the memory of scale and shift, which are then read before.
 void group_norm_backward(const GroupNorm& norm, size_t examples, std::span<const float> input,
                          std::span<const float> scale, std::span<const float> saved,
                          std::span<const float> output_gradient, float weight_scale, std::span<float> scale_gradient,

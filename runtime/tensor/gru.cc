@@ -116,12 +116,11 @@ void gru_forward(const Gru& gru, size_t examples, std::span<const float> input, 
 
   // b + c for r and z; b alone for n, whose c is inside the reset.
   const bool bias = !weights.bias_input.empty();
-  for (size_t row = 0; row < rows; ++row) {
-    const std::span<float> gates = kept.gates.subspan(row * 3 * units, 3 * units);
-    for (size_t index = 0; index < 3 * units; ++index) {
-      gates[index] = !bias ? 0.0F : weights.bias_input[index] + (index < 2 * units ? weights.bias_hidden[index] : 0.0F);
-    }
+  for (size_t index = 0; index < 3 * units; ++index) {
+    kept.gates[index] =
+        !bias ? 0.0F : weights.bias_input[index] + (index < 2 * units ? weights.bias_hidden[index] : 0.0F);
   }
+  repeat_first_row(3 * units, kept.gates);
   fill_rows(bias ? weights.bias_hidden.subspan(2 * units) : std::span<const float>{}, {}, units, kept.hidden);
   add_product_b_transposed({rows, 3 * units, inputs}, {ordered.data(), inputs}, {weights.input.data(), inputs},
                            {kept.gates.data(), 3 * units}, panels);

@@ -140,8 +140,17 @@ inline double log(double x) {
   const double f = m - 1.0;
   const double s = f / (m + 1.0);
   const double u = s * s;
-  double p = 0.0;
-  for (int term = 23; term >= 3; term -= 2) p = p * u + 2.0 / term;
+  double p = 2.0 / 23.0;
+  p = p * u + 2.0 / 21.0;
+  p = p * u + 2.0 / 19.0;
+  p = p * u + 2.0 / 17.0;
+  p = p * u + 2.0 / 15.0;
+  p = p * u + 2.0 / 13.0;
+  p = p * u + 2.0 / 11.0;
+  p = p * u + 2.0 / 9.0;
+  p = p * u + 2.0 / 7.0;
+  p = p * u + 2.0 / 5.0;
+  p = p * u + 2.0 / 3.0;
   const double power = static_cast<double>(n) - (x < 0x1p-1000 ? 54.0 : 0.0);
   // log(1 + f) = f - s (f - u p): the large part f is exact.
   constexpr double kLn2High = 0x1.62E42FEEp-1;

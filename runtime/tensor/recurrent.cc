@@ -47,12 +47,15 @@ void add_column_sums(size_t rows, size_t stride, std::span<const float> from, st
   }
 }
 
+void repeat_first_row(size_t width, std::span<float> rows) {
+  for (size_t begin = width; begin < rows.size(); begin += width)
+    std::ranges::copy(rows.first(width), rows.data() + begin);
+}
+
 void fill_rows(std::span<const float> first, std::span<const float> second, size_t width, std::span<float> rows) {
-  for (size_t begin = 0; begin < rows.size(); begin += width) {
-    for (size_t column = 0; column < width; ++column) {
-      rows[begin + column] = (first.empty() ? 0.0F : first[column]) + (second.empty() ? 0.0F : second[column]);
-    }
-  }
+  for (size_t column = 0; column < width; ++column)
+    rows[column] = (first.empty() ? 0.0F : first[column]) + (second.empty() ? 0.0F : second[column]);
+  repeat_first_row(width, rows);
 }
 
 void check_sizes(const RecurrentSizes& sizes, std::span<const float> input, const RecurrentWeights& weights,

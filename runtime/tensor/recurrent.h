@@ -24,6 +24,9 @@ void add_output_gradient(size_t examples, size_t units, size_t steps, bool every
 // to[j] += the sum over rows i of from[i * stride + j], in order.
 void add_column_sums(size_t rows, size_t stride, std::span<const float> from, std::span<float> to);
 
+// Every row becomes as the first.
+void repeat_first_row(size_t width, std::span<float> rows);
+
 // Every row becomes first + second; an empty one counts as zeros.
 void fill_rows(std::span<const float> first, std::span<const float> second, size_t width, std::span<float> rows);
 

@@ -39,9 +39,9 @@ struct SoftmaxExample {
     const double loss = tensor::math::log(total) - (1.0 - static_cast<double>(spec.label_smoothing)) * label;
     return spec.label_smoothing == 0.0F ? loss : loss - smoothed() * sum;
   }
-  // The label's own gradient, in double: a probability near 1 loses nothing.
-  float label_gradient(double shifted, double total) const {
-    const double probability = tensor::math::exp(shifted) / total;
+  // The label's own gradient, in double: a probability near 1 loses nothing. `power` is the label's exponential.
+  float label_gradient(double power, double total) const {
+    const double probability = power / total;
     return static_cast<float>((probability - (1.0 - static_cast<double>(spec.label_smoothing)) - smoothed()) * unit);
   }
 
@@ -52,6 +52,7 @@ struct SoftmaxExample {
     for (size_t index = 1; index < channels; ++index) best = outputs[index] > outputs[best] ? index : best;
     const double largest = outputs[best];
     const double label_shifted = outputs[label] - largest;
+    double label_power = 0.0;
     double totals[kBlock] = {};
     double sums[kBlock] = {};
     for (size_t begin = 0; begin < channels; begin += kBlock) {
@@ -63,6 +64,7 @@ struct SoftmaxExample {
       for (size_t lane = 0; lane < kBlock; ++lane) powers[lane] = tensor::math::exp(shifted[lane]);
       for (size_t lane = 0; lane < kBlock; ++lane) totals[lane] += powers[lane];
       for (size_t lane = 0; lane < width; ++lane) sums[lane] += shifted[lane];
+      if (label - begin < width) label_power = powers[label - begin];
       if (gradient == nullptr) continue;
       for (size_t lane = 0; lane < width; ++lane) gradient[begin + lane] = static_cast<float>(powers[lane]);
     }
@@ -73,7 +75,7 @@ struct SoftmaxExample {
     const auto factor = static_cast<float>(unit / total);
     const auto offset = static_cast<float>(smoothed() * unit);
     for (size_t index = 0; index < channels; ++index) gradient[index] = gradient[index] * factor - offset;
-    gradient[label] = label_gradient(label_shifted, total);
+    gradient[label] = label_gradient(label_power, total);
   }
 
   // The positions [begin, begin + width), width <= kBlock, side by side.
@@ -124,7 +126,7 @@ struct SoftmaxExample {
     for (size_t lane = 0; lane < width; ++lane) {
       const double shifted = static_cast<double>(label_logit[lane]) - static_cast<double>(largest[lane]);
       gradient[static_cast<size_t>(labels[begin + lane]) * positions + begin + lane] =
-          label_gradient(shifted, totals[lane]);
+          label_gradient(tensor::math::exp(shifted), totals[lane]);
     }
     return cost_sum;
   }
