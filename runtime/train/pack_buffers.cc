@@ -49,16 +49,34 @@ uint64_t place_in_order(Buffers& buffers, const Order& order) {
 uint64_t pack_buffers(Buffers& buffers) {
   Order order;
   for (size_t index = 0; index < buffers.size(); ++index) RUNNEL_ASSERT(order.push_back(static_cast<uint16_t>(index)));
-  const auto before = [&](uint16_t a, uint16_t b) {
-    const Buffer& left = buffers[a];
-    const Buffer& right = buffers[b];
-    if (left.lines != right.lines) return left.lines > right.lines;
-    const uint32_t left_life = left.last - left.first;
-    const uint32_t right_life = right.last - right.first;
-    return left_life != right_life ? left_life > right_life : a < b;
+  const auto life = [&](uint16_t index) { return uint64_t{buffers[index].last} - buffers[index].first + 1; };
+  const auto by_size = [&](uint16_t a, uint16_t b) {
+    if (buffers[a].lines != buffers[b].lines) return buffers[a].lines > buffers[b].lines;
+    return life(a) != life(b) ? life(a) > life(b) : a < b;
   };
-  std::sort(order.begin(), order.end(), before);
-  return place_in_order(buffers, order);
+  const auto by_area = [&](uint16_t a, uint16_t b) {
+    const uint64_t left = buffers[a].lines * life(a);
+    const uint64_t right = buffers[b].lines * life(b);
+    return left != right ? left > right : a < b;
+  };
+  const auto by_life = [&](uint16_t a, uint16_t b) { return life(a) != life(b) ? life(a) > life(b) : by_size(a, b); };
+
+  Buffers best = buffers;
+  uint64_t lines = UINT64_MAX;
+  const auto attempt = [&] {
+    const uint64_t found = place_in_order(buffers, order);
+    if (found >= lines) return;
+    lines = found;
+    best = buffers;
+  };
+  std::sort(order.begin(), order.end(), by_size);
+  attempt();
+  std::sort(order.begin(), order.end(), by_area);
+  attempt();
+  std::sort(order.begin(), order.end(), by_life);
+  attempt();
+  buffers = best;
+  return lines;
 }
 
 uint64_t lines_alive_max(const Buffers& buffers) {

@@ -1,9 +1,10 @@
 // Gives buffers with known lifetimes their places in one block: two whose lifetimes meet never overlap.
 //
-// Greedy by size with best fit (Pisarchyk and Lee 2020): the largest buffer first, each into the smallest gap that
-// holds it between the buffers that live at the same time, or else behind them. Optimal packing is NP-hard; this comes
-// within a few percent of the lower bound, the most that is alive at one time, on the networks that were tried. Time:
-// quadratic in the buffers. Memory: none beyond the arguments and the stack.
+// Greedy with best fit (Pisarchyk and Lee 2020): one buffer after the other into the smallest gap that holds it between
+// the buffers that live at the same time, or else behind them. Three orders are tried, the largest first, the longest
+// lived first, and by the product of the two; the smallest block wins. Optimal packing is NP-hard; the lower bound is
+// the most that is alive at one moment. Time: quadratic in the buffers. Memory: none beyond the arguments and 50 KB of
+// stack.
 #pragma once
 
 #include <cstdint>
