@@ -149,7 +149,7 @@ void batch_norm_inference(const BatchNorm& norm, size_t examples, std::span<cons
     const size_t channels = std::min(width, norm.channels - begin);
     float factor[kLanes];
     for (size_t lane = 0; lane < channels; ++lane)
-      factor[lane] = scale[begin + lane] / std::sqrt(variance[begin + lane] + norm.epsilon);
+      factor[lane] = scale[begin + lane] / std::sqrt(std::max(variance[begin + lane], 0.0F) + norm.epsilon);
     write_channels(norm, examples, begin, channels, output, [&](size_t index, size_t channel) {
       return (input[index] - mean[channel]) * factor[channel - begin] + shift[channel];
     });
@@ -167,7 +167,7 @@ void batch_norm_inference_backward(const BatchNorm& norm, size_t examples, std::
     const size_t channels = std::min(width, norm.channels - begin);
     float factor[kLanes];
     for (size_t lane = 0; lane < channels; ++lane)
-      factor[lane] = scale[begin + lane] / std::sqrt(variance[begin + lane] + norm.epsilon);
+      factor[lane] = scale[begin + lane] / std::sqrt(std::max(variance[begin + lane], 0.0F) + norm.epsilon);
     write_channels(norm, examples, begin, channels, input_gradient,
                    [&](size_t index, size_t channel) { return output_gradient[index] * factor[channel - begin]; });
   }

@@ -35,7 +35,8 @@ void batch_norm_backward(const BatchNorm& norm, size_t examples, std::span<const
                          std::span<const float> output_gradient, float weight_scale, std::span<float> scale_gradient,
                          std::span<float> shift_gradient, std::span<float> input_gradient);
 
-// With given statistics: evaluation, and a frozen layer. The output may be the input's memory.
+// With given statistics: evaluation, and a frozen layer. The output may be the input's memory. A variance below zero,
+// as the average of quantized updates may be, counts as zero.
 void batch_norm_inference(const BatchNorm& norm, size_t examples, std::span<const float> input,
                           std::span<const float> scale, std::span<const float> shift, std::span<const float> mean,
                           std::span<const float> variance, std::span<float> output);

@@ -161,6 +161,17 @@ TEST(BatchNorm, WithGivenStatisticsIsALinearFunction) {
   }
 }
 
+TEST(BatchNorm, AVarianceBelowZeroCountsAsZero) {
+  const BatchNorm norm{2, 1, 0.25F};
+  std::vector<float> output(2);
+  const std::vector<float> ones(2, 1.0F);
+  const std::vector<float> zeros(2, 0.0F);
+  batch_norm_inference(norm, 1, std::vector<float>{3, 3}, ones, zeros, zeros, std::vector<float>{-0.5F, 0}, output);
+  EXPECT_EQ(output, (std::vector<float>{6, 6}));
+  batch_norm_inference_backward(norm, 1, ones, std::vector<float>{-0.5F, 0}, ones, output);
+  EXPECT_EQ(output, (std::vector<float>{2, 2}));
+}
+
 DoubleKernel group_norm_in_double(const GroupNorm& norm, size_t examples) {
   return [norm, examples](const std::vector<Doubles>& arguments) {
     Doubles output(arguments[0].size());
