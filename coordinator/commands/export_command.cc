@@ -4,17 +4,35 @@
 
 #include "coordinator/commands/safetensors.h"
 #include "coordinator/config/model_file.h"
+#include "coordinator/onnx/onnx_export.h"
 #include "coordinator/store/sqlite_store.h"
 #include "runtime/host/file_bytes.h"
 #include "runtime/host/sha256.h"
 
 namespace runnel::coordinator {
+namespace {
+
+enum class Format { kSafetensors, kOnnx, kBare };
+
+Result<Format> format_of(const ExportOptions& options) {
+  const std::string& path = options.out_path;
+  const size_t dot = path.rfind('.');
+  const std::string ending = dot == std::string::npos ? "" : path.substr(dot + 1);
+  const std::string& format = options.format.empty() ? ending : options.format;
+  if (format == "safetensors") return Format::kSafetensors;
+  if (format == "onnx") return Format::kOnnx;
+  if (format == "f32") return Format::kBare;
+  if (!options.format.empty())
+    return fail(Error::kUnknownName, "--format must be safetensors, onnx or f32, not '%s'", format.c_str());
+  return fail(Error::kInvalidArgument, "--out must end in .safetensors, .onnx or .f32, not '%s', or say --format",
+              path.c_str());
+}
+
+}  // namespace
 
 Failure export_model(const ExportOptions& options, std::ostream& out) {
-  const bool safetensors = options.out_path.ends_with(".safetensors");
-  if (!safetensors && !options.out_path.ends_with(".f32")) {
-    return fail(Error::kInvalidArgument, "--out must end in .safetensors or .f32, not '%s'", options.out_path.c_str());
-  }
+  Result<Format> format = format_of(options);
+  if (!format) return format.failure();
   const StateFolder folder(options.state_folder);
   RUNNEL_TRY(folder.require());
   Result<std::unique_ptr<SqliteStore>> store = SqliteStore::open(folder.database(), false);
@@ -37,11 +55,21 @@ Failure export_model(const ExportOptions& options, std::ostream& out) {
   const ByteView raw{reinterpret_cast<const uint8_t*>(model->parameters.data()),
                      model->parameters.size() * sizeof(float)};
   const std::string sha256 = host::sha256_hex(raw);
-  if (safetensors) {
-    const auto file = encode_safetensors(*spec, *layout, model->version, sha256, model->parameters);
-    RUNNEL_TRY(host::write_file_atomically(options.out_path, file));
-  } else {
-    RUNNEL_TRY(host::write_file_atomically(options.out_path, raw));
+  switch (*format) {
+    case Format::kSafetensors:
+      RUNNEL_TRY(host::write_file_atomically(
+          options.out_path, encode_safetensors(*spec, *layout, model->version, sha256, model->parameters)));
+      break;
+    case Format::kOnnx: {
+      OnnxGraph graph = export_onnx(*spec, *layout, model->parameters);
+      graph.metadata.emplace_back("runnel.version", std::to_string(model->version));
+      graph.metadata.emplace_back("runnel.sha256", sha256);
+      RUNNEL_TRY(host::write_file_atomically(options.out_path, write_onnx(graph)));
+      break;
+    }
+    case Format::kBare:
+      RUNNEL_TRY(host::write_file_atomically(options.out_path, raw));
+      break;
   }
   out << options.out_path << ": model " << spec->name.view() << " version " << model->version << ", "
       << layout->parameter_count << " parameters\nsha256 " << sha256 << "\n";
@@ -51,7 +79,9 @@ Failure export_model(const ExportOptions& options, std::ostream& out) {
 CLI::App* add_export_command(CLI::App& app, ExportOptions& options) {
   CLI::App* command = app.add_subcommand("export", "Write a model to a file");
   command->add_option("--state", options.state_folder, "The fleet's folder")->capture_default_str();
-  command->add_option("--out", options.out_path, "FILE.safetensors, or FILE.f32 for the bare numbers")->required();
+  command->add_option("--out", options.out_path, "FILE.safetensors, FILE.onnx, or FILE.f32 for the bare numbers")
+      ->required();
+  command->add_option("--format", options.format, "safetensors, onnx or f32, whatever the file is called");
   command->add_option("--version", options.version, "The model's version; the newest otherwise");
   return command;
 }

@@ -16,7 +16,8 @@ namespace runnel::coordinator {
 
 struct ExportOptions {
   std::string state_folder = kDefaultStateFolder;
-  std::string out_path;  // .safetensors, or .f32: the parameters alone, little-endian
+  std::string out_path;  // .safetensors, .onnx, or .f32: the parameters alone, little-endian
+  std::string format;    // the same words; empty: what the file's name ends in
   uint64_t version = 0;  // 0 = the newest
 };
 
@@ -24,7 +25,7 @@ struct ExportOptions {
 CLI::App* add_export_command(CLI::App& app, ExportOptions& options);
 
 // Writes the file (replacing one of that name) and prints the SHA-256 of the parameters as little-endian fp32, the same
-// for both formats. kNotFound: the store no longer has that version.
+// for every format. kNotFound: the store no longer has that version.
 Failure export_model(const ExportOptions& options, std::ostream& out);
 
 }  // namespace runnel::coordinator

@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 
+#include "coordinator/commands/starting_model.h"
 #include "coordinator/config/model_file.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/engine/robust_aggregate.h"
@@ -13,19 +14,13 @@
 #include "runtime/host/entropy.h"
 #include "runtime/host/file_bytes.h"
 #include "runtime/host/monotonic_clock.h"
-#include "runtime/train/initialize.h"
+#include "runtime/train/memory_plan.h"
 
 namespace runnel::coordinator {
 namespace {
 
 // Certificates begin a day early: a device whose clock is behind must not refuse its coordinator.
 constexpr int64_t kClockSlackS = host::kDayS;
-
-struct ChosenModel {
-  std::string toml;
-  plan::ModelSpec spec;
-  plan::ModelLayout layout;
-};
 
 ByteView bytes_of(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -46,29 +41,6 @@ Result<FleetPlan> choose_plan(const InitOptions& options) {
   RUNNEL_TRY(apply_overrides(options.plan, plan));
   if (Failure bad = check(plan); !bad.ok()) return bad;
   return plan;
-}
-
-Result<ChosenModel> choose_model(const std::string& model) {
-  ChosenModel chosen;
-  if (const BuiltinModel* builtin = find_builtin_model(model)) {
-    chosen.toml = "# " + std::string(builtin->purpose) + std::string(builtin->toml);
-  } else if (model.ends_with(".toml") || model.find('/') != std::string::npos) {
-    Result<std::string> text = read_text_file(model);
-    if (!text) return text.failure();
-    chosen.toml = std::move(*text);
-  } else {
-    std::string names;
-    for (const BuiltinModel& known : builtin_models()) names += " " + std::string(known.name);
-    return fail(Error::kUnknownName, "--model: '%s' is neither a .toml file nor one of:%s", model.c_str(),
-                names.c_str());
-  }
-  Result<plan::ModelSpec> spec = parse_model_file(chosen.toml);
-  if (!spec) return Failure(spec.failure()).prefix("%s", model.c_str());
-  chosen.spec = *spec;
-  Result<plan::ModelLayout> layout = make_layout(chosen.spec);
-  if (!layout) return Failure(layout.failure()).prefix("%s", model.c_str());
-  chosen.layout = *layout;
-  return chosen;
 }
 
 // True: made now. False: it was there, and empty.
@@ -115,12 +87,13 @@ Failure write_keys(const StateFolder& folder, const std::string& fleet_name, hos
   return host::write_file_atomically(folder.ticket_key(), ticket_key, 0600);
 }
 
-Failure write_run(const StateFolder& folder, const FleetPlan& plan, const ChosenModel& model, host::Entropy& entropy) {
+Failure write_run(const StateFolder& folder, const FleetPlan& plan, const StartingModel& model,
+                  host::Entropy& entropy) {
   const std::string plan_toml = fleet_plan_toml(plan);
   RUNNEL_TRY(host::write_file_atomically(folder.plan(), bytes_of(plan_toml), 0644));
   RUNNEL_TRY(host::write_file_atomically(folder.model(), bytes_of(model.toml), 0644));
   ModelRecord initial{1, std::vector<float>(model.layout.parameter_count)};
-  train::initialize_parameters(model.layout, plan.seed, initial.parameters);
+  model.fill(plan.seed, initial.parameters);
   begin_public_model(plan.downlink, model.layout.shared_count, initial.parameters);
   Result<std::unique_ptr<SqliteStore>> store = SqliteStore::open(folder.database(), true);
   if (!store) return store.failure();
@@ -129,12 +102,21 @@ Failure write_run(const StateFolder& folder, const FleetPlan& plan, const Chosen
   return (*store)->create_run({run, plan_toml, model.toml}, initial);
 }
 
-void describe(const StateFolder& folder, const InitOptions& options, const FleetPlan& plan, const ChosenModel& model,
+// Empty without an ONNX file.
+std::string trained_text(const StartingModel& model) {
+  if (model.trained_path.empty()) return {};
+  const bool all = model.layers_trained == model.spec.layers.size();
+  std::string text = "  start  parameters from " + model.trained_path;
+  if (!all) text += "; layers from " + std::to_string(model.layers_trained) + " on begin at random";
+  return text + "\n";
+}
+
+void describe(const StateFolder& folder, const InitOptions& options, const FleetPlan& plan, const StartingModel& model,
               std::ostream& out) {
   const std::string state = options.state_folder == kDefaultStateFolder ? "" : " --state " + folder.path();
   out << "Made the fleet '" << options.fleet_name << "' in " << folder.path() << ":\n"
       << "  model  " << model.spec.name.view() << ", " << model.layout.parameter_count << " parameters (model.toml)\n"
-      << "  plan   " << plan.rounds << " rounds, " << plan::codec_name(plan.codec.codec);
+      << trained_text(model) << "  plan   " << plan.rounds << " rounds, " << plan::codec_name(plan.codec.codec);
   if (plan.rate.mode != plan::RateMode::kFixed) out << " by the rule " << plan::rate_mode_name(plan.rate.mode);
   if (plan.codec.codec == plan::CodecId::kQsgd) out << " with " << plan.codec.levels << " levels";
   if (plan.rate.mode == plan::RateMode::kFixed && plan::has_step(plan.codec.codec) && plan.codec.step == 0.0F)
@@ -152,8 +134,13 @@ Failure init_fleet(const InitOptions& options, std::ostream& out) {
   // Everything that can be wrong with the words is found before the disk is touched.
   Result<FleetPlan> plan = choose_plan(options);
   if (!plan) return plan.failure();
-  Result<ChosenModel> model = choose_model(options.model);
+  // An ONNX file says the model itself unless another is asked for.
+  const std::string default_model = options.onnx_path.empty() ? "sensor-cnn" : "";
+  Result<StartingModel> model =
+      choose_starting_model(options.model.empty() ? default_model : options.model, options.onnx_path);
   if (!model) return model.failure();
+  if (Result<train::MemoryPlan> memory = train::training_memory(model->spec, plan->training); !memory)
+    return Failure(memory.failure()).prefix("this model cannot be trained");
   if (model->layout.shared_count == 0) {
     return fail(Error::kInvalidArgument, "the model has no layer that the fleet trains together");
   }
@@ -188,7 +175,9 @@ CLI::App* add_init_command(CLI::App& app, InitOptions& options) {
       ->capture_default_str();
   std::string models = "A model.toml, or a built-in model:";
   for (const BuiltinModel& model : builtin_models()) models += " " + std::string(model.name);
-  command->add_option("--model", options.model, models)->capture_default_str();
+  command->add_option("--model", options.model, models)->default_str("sensor-cnn");
+  command->add_option("--onnx", options.onnx_path,
+                      "An ONNX file to begin from: its parameters, and its model unless --model says another");
   command->add_option("--plan", options.plan_path, "A plan.toml to begin with; the options below go over it");
   command->add_option("--name", options.fleet_name, "The fleet's name in its certificates")->capture_default_str();
 

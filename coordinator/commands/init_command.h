@@ -16,8 +16,9 @@ namespace runnel::coordinator {
 
 struct InitOptions {
   std::string state_folder = kDefaultStateFolder;
-  std::string model = "sensor-cnn";  // a built-in model's name, or a path to a model.toml
-  std::string plan_path;             // empty: defaults
+  std::string model;      // a built-in model's name, or a path to a model.toml; empty: sensor-cnn
+  std::string onnx_path;  // empty, or trained parameters to begin from; the model too if none is named
+  std::string plan_path;  // empty: defaults
   std::string fleet_name = "runnel-fleet";
   PlanOverrides plan;
 };

@@ -3,16 +3,29 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "coordinator/config/model_file.h"
 #include "runtime/base/bytes.h"
 
 namespace runnel::coordinator {
 
 std::vector<uint32_t> tensor_shape(const plan::ModelSpec& spec, const plan::TensorInfo& tensor) {
   const plan::LayerSpec& layer = spec.layers[tensor.layer];
-  if (tensor.fan_in == 0) return {layer.units};
-  if (layer.kind == plan::LayerKind::kDense) return {layer.units, tensor.fan_in};
-  const uint32_t channels = tensor.fan_in / (layer.kernel.height * layer.kernel.width);
-  return {layer.units, channels, layer.kernel.height, layer.kernel.width};
+  switch (layer.kind) {
+    case plan::LayerKind::kConv2d:
+      if (tensor.fan_in == 0) break;
+      return {layer.units, tensor.fan_in / (layer.kernel.height * layer.kernel.width), layer.kernel.height,
+              layer.kernel.width};
+    case plan::LayerKind::kEmbedding:
+      return {layer.vocabulary, layer.units};
+    case plan::LayerKind::kDense:
+    case plan::LayerKind::kGru:
+    case plan::LayerKind::kLstm:
+      if (tensor.fan_in == 0) break;
+      return {tensor.count / tensor.fan_in, tensor.fan_in};
+    default:
+      break;
+  }
+  return {tensor.count};
 }
 
 std::vector<uint8_t> encode_safetensors(const plan::ModelSpec& spec, const plan::ModelLayout& layout, uint64_t version,
@@ -21,7 +34,8 @@ std::vector<uint8_t> encode_safetensors(const plan::ModelSpec& spec, const plan:
   header["__metadata__"] = {{"model", std::string(spec.name.view())},
                             {"version", std::to_string(version)},
                             {"sha256", sha256},
-                            {"producer", "runnel"}};
+                            {"producer", "runnel"},
+                            {"model.toml", model_file_toml(spec)}};
   for (const plan::TensorInfo& tensor : layout.tensors) {
     const uint64_t begin = uint64_t{tensor.offset} * sizeof(float);
     header[std::string(tensor.name.view())] = {

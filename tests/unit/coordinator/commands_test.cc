@@ -477,8 +477,10 @@ TEST_F(CommandsTest, ExportsSafetensorsThatAnotherReaderUnderstands) {
   EXPECT_THAT(out_.str(), HasSubstr("sha256 " + sha256));
   options.version = 2;
   expect_error(export_model(options, out_), Error::kNotFound, "there are: 1");
-  options.out_path = folder_.file("model.onnx");
-  expect_error(export_model(options, out_), Error::kInvalidArgument, ".safetensors or .f32");
+  options.out_path = folder_.file("model.pt");
+  expect_error(export_model(options, out_), Error::kInvalidArgument, ".safetensors, .onnx or .f32");
+  options.format = "pickle";
+  expect_error(export_model(options, out_), Error::kUnknownName, "--format must be safetensors, onnx or f32");
 }
 
 TEST(Sha256Test, MatchesThePublishedExamples) {
