@@ -29,6 +29,7 @@ struct CoordinatorChannels::State {
     Instant deadline = kNever;    // of a half-open one
     Order::iterator place;        // in `opened` or `half_open`
     Order::iterator awake_place;  // in `awake`, or its end
+    Instant used{};               // REQUIRES: in `awake`
   };
   State(Options channel_options, Entropy& randomness)
       : options(std::move(channel_options)),
@@ -52,6 +53,8 @@ struct CoordinatorChannels::State {
   void open_session(Session& session);
   void touch(Session& session);
   void put_some_to_sleep();
+  void put_to_sleep(Session& idle);
+  Instant next_sleep() const;
   void fail_session(Session& session, Failure failure);
   void erase(Session& session);
 
@@ -60,9 +63,10 @@ struct CoordinatorChannels::State {
   std::unique_ptr<DtlsConfig> config;
   std::map<SessionId, Session> sessions;  // a tree: strangers choose the keys, so no hash table
   std::map<std::string, SessionId> by_name;
-  Order half_open;  // oldest first
-  Order opened;     // least recently heard from first
-  Order awake;      // least recently used first
+  Order half_open;   // oldest first
+  Order opened;      // least recently heard from first
+  Order awake;       // least recently used first
+  Instant newest{};  // that was passed in
 
   ChannelOutbox outbox;
   std::deque<std::pair<SessionId, std::vector<uint8_t>>> plaintexts;
@@ -198,6 +202,7 @@ void CoordinatorChannels::State::open_session(Session& session) {
 // Makes an open session the most recently used of those awake.
 void CoordinatorChannels::State::touch(Session& session) {
   if (!session.open || session.dtls->asleep()) return;
+  session.used = newest;
   if (session.awake_place == awake.end()) {
     session.awake_place = awake.insert(awake.end(), session.id);
   } else {
@@ -208,14 +213,23 @@ void CoordinatorChannels::State::touch(Session& session) {
 
 void CoordinatorChannels::State::put_some_to_sleep() {
   for (int attempt = 0; attempt < kSleepAttempts && awake.size() > options.awake_sessions_max; ++attempt) {
-    Session& idle = *find(awake.front());
-    if (idle.dtls->sleep()) {
-      awake.erase(idle.awake_place);
-      idle.awake_place = awake.end();
-    } else {
-      awake.splice(awake.end(), awake, idle.awake_place);
-    }
+    put_to_sleep(*find(awake.front()));
   }
+}
+
+// At the end of `awake` if it cannot sleep yet.
+void CoordinatorChannels::State::put_to_sleep(Session& idle) {
+  if (idle.dtls->sleep()) {
+    awake.erase(idle.awake_place);
+    idle.awake_place = awake.end();
+  } else {
+    idle.used = newest;
+    awake.splice(awake.end(), awake, idle.awake_place);
+  }
+}
+
+Instant CoordinatorChannels::State::next_sleep() const {
+  return awake.empty() ? kNever : sessions.at(awake.front()).used + options.awake_idle_max;
 }
 
 void CoordinatorChannels::State::fail_session(Session& session, Failure failure) {
@@ -259,6 +273,7 @@ Result<std::unique_ptr<CoordinatorChannels>> CoordinatorChannels::create(const C
 
 void CoordinatorChannels::handle_message(const RoutingId& from, ByteView message, Instant now) {
   State& state = *state_;
+  state.newest = now;
   state.counters.bytes_received += message.size();
   auto parsed = parse_message(message);
   const MessageKind wanted = state.options.plaintext ? MessageKind::kPlaintext : MessageKind::kDtls;
@@ -319,7 +334,7 @@ bool CoordinatorChannels::poll_event(CoordinatorEvent& out) {
 }
 
 Instant CoordinatorChannels::next_timeout() const {
-  Instant next = kNever;
+  Instant next = state_->next_sleep();
   for (const SessionId id : state_->half_open) {
     const State::Session& session = state_->sessions.at(id);
     next = std::min({next, session.deadline, session.dtls->next_timeout()});
@@ -329,6 +344,10 @@ Instant CoordinatorChannels::next_timeout() const {
 
 void CoordinatorChannels::handle_timeout(Instant now) {
   State& state = *state_;
+  state.newest = now;
+  for (size_t left = state.awake.size(); left > 0 && state.next_sleep() <= now; --left) {
+    state.put_to_sleep(*state.find(state.awake.front()));
+  }
   const std::vector<SessionId> ids(state.half_open.begin(), state.half_open.end());
   for (const SessionId id : ids) {
     State::Session* session = state.find(id);

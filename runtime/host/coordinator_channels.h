@@ -3,10 +3,10 @@
 // next wake-up time come out.
 //
 // Threads: one at a time. Memory: a session in use holds about 45 KB (record buffers of mbedTLS). Only the
-// awake_sessions_max most recently used ones keep them; the others are serialised to about 1 KB and woken by their next
-// record (about 50 us). Everything is bounded: sessions, half-open handshakes, queues. Time: `now` for timers,
-// unix_time_s for certificates and tickets. Trust: a message is a stranger's until it authenticates; before that it can
-// only cost a bounded handshake.
+// awake_sessions_max most recently used ones keep them, and for as long as they are in use; the others are serialised
+// to about 1 KB and woken by their next record (about 50 us). Everything is bounded: sessions, half-open handshakes,
+// queues. Time: `now` for timers, unix_time_s for certificates and tickets. Trust: a message is a stranger's until it
+// authenticates; before that it can only cost a bounded handshake.
 #pragma once
 
 #include <array>
@@ -45,7 +45,8 @@ class CoordinatorChannels {
   struct Options {
     bool plaintext = false;                     // insecure: frames travel as they are, nobody is who they say
     size_t sessions_max = 20'000;               // open sessions; the one heard from least recently gives way
-    size_t awake_sessions_max = 256;            // of those, the ones that keep their record buffers
+    size_t awake_sessions_max = 1024;           // of those, the ones that keep their record buffers
+    Duration awake_idle_max = seconds(10);      // without a record from the device or to it, they are freed too
     size_t half_open_max = 256;                 // handshakes under way; the oldest gives way
     Duration half_open_timeout = seconds(180);  // from a handshake's first message to its end
     Duration retransmit_first = seconds(12);    // as on the device; longer, so that the device is the first to repeat

@@ -442,6 +442,26 @@ TEST_F(SecureChannelTest, IdleSessionsSleepAndWakeByTheirNextRecord) {
   EXPECT_EQ(coordinator->counters().handshakes_started, 8U);
 }
 
+TEST_F(SecureChannelTest, ASessionThatIsNotUsedSleepsThoughThereIsRoom) {
+  coordinator_options.awake_idle_max = seconds(10);
+  coordinator = make_coordinator(test_fleet().coordinator);
+  device = make_device(test_fleet().device);
+  establish();
+  expect_talk("first");
+  EXPECT_EQ(coordinator->awake_sessions(), 1U);
+  const Instant due = coordinator->next_timeout();
+  ASSERT_EQ(due, now + seconds(10));
+  now = due - milliseconds(1);
+  coordinator->handle_timeout(now);
+  EXPECT_EQ(coordinator->awake_sessions(), 1U);
+  now = due;
+  coordinator->handle_timeout(now);
+  EXPECT_EQ(coordinator->awake_sessions(), 0U);
+  EXPECT_EQ(coordinator->next_timeout(), kNever);
+  expect_talk("and wakes");
+  EXPECT_EQ(coordinator->awake_sessions(), 1U);
+}
+
 TEST_F(SecureChannelTest, TheQuietestSessionGivesWay) {
   coordinator_options.sessions_max = 3;
   coordinator = make_coordinator(test_fleet().coordinator);
