@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "coordinator/commands/score_text.h"
 #include "runtime/host/log.h"
 #include "runtime/host/release_memory.h"
 #include "runtime/host/sha256.h"
@@ -24,6 +25,16 @@ constexpr Duration kQuiet = seconds(1);
 std::string model_sha256(const ModelRecord& model) {
   return host::sha256_hex(
       {reinterpret_cast<const uint8_t*>(model.parameters.data()), model.parameters.size() * sizeof(float)});
+}
+
+const char* metric_name_of(const Evaluation& evaluation) {
+  return plan::metric_name(metric_of(evaluation.metric));
+}
+
+// A listener takes lines of up to 64 KiB.
+std::string_view event_details(const Evaluation& evaluation) {
+  constexpr size_t kDetailsBytesMax = 30'000;
+  return evaluation.details.size() <= kDetailsBytesMax ? std::string_view(evaluation.details) : std::string_view();
 }
 
 }  // namespace
@@ -187,6 +198,9 @@ void CoordinatorSession::report() {
   events_.write("finished", {{"rounds", uint64_t{rounds.rounds_closed()}},
                              {"accuracy", figure(newest_.has_value() ? newest_->accuracy : 0.0)},
                              {"loss", figure(newest_.has_value() ? newest_->loss : 0.0)},
+                             {"metric", std::string_view(newest_.has_value() ? metric_name_of(*newest_) : "none")},
+                             {"value", figure(newest_.has_value() ? newest_->value : 0.0)},
+                             {"details", newest_.has_value() ? event_details(*newest_) : std::string_view()},
                              {"model_sha256", std::string_view(sha256)},
                              {"parameters", uint64_t{rounds.model().parameters.size()}},
                              {"updates_accepted", engine_.counters().updates_accepted},
@@ -213,10 +227,11 @@ void CoordinatorSession::report_round(const RoundResult& result) {
 }
 
 void CoordinatorSession::report_evaluated(const RoundResult& result, const std::optional<Evaluation>& evaluation) {
-  char figures[80] = "";
+  char figures[120] = "";
   if (evaluation.has_value()) {
-    std::snprintf(figures, sizeof figures, ", test accuracy %.2f %%, loss %.4f", 100.0 * evaluation->accuracy,
-                  evaluation->loss);
+    const plan::Metric metric = metric_of(evaluation->metric);
+    std::snprintf(figures, sizeof figures, ", test %s %s, loss %.4f", plan::metric_name(metric),
+                  metric_value_text(metric, evaluation->value).c_str(), evaluation->loss);
   }
   log_line(LogLevel::kInfo, "round %u closed: %u devices, %.2f bits a coordinate, %.1f s%s", result.round,
            result.participants, result.bits_per_coordinate, result.seconds, figures);
@@ -244,6 +259,8 @@ void CoordinatorSession::write_round(const RoundResult& result, const std::optio
   events_.write("round", {{"round", uint64_t{result.round}},
                           {"accuracy", evaluation ? std::optional<double>(evaluation->accuracy) : std::nullopt},
                           {"loss", evaluation ? std::optional<double>(evaluation->loss) : std::nullopt},
+                          {"metric", std::string_view(evaluation ? metric_name_of(*evaluation) : "none")},
+                          {"value", evaluation ? std::optional<double>(evaluation->value) : std::nullopt},
                           {"training_loss", result.mean_loss},
                           {"participants", uint64_t{result.participants}},
                           {"bits_per_coordinate", result.bits_per_coordinate},

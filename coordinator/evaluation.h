@@ -12,6 +12,7 @@
 #include "coordinator/store/store.h"
 #include "runtime/data/dataset.h"
 #include "runtime/train/evaluator.h"
+#include "runtime/train/metrics.h"
 
 namespace runnel::coordinator {
 
@@ -35,10 +36,13 @@ class HeldOutEvaluation {
     uint32_t round;
     ModelRecord model;
   };
-  HeldOutEvaluation(const plan::ModelSpec& spec, const data::Dataset& examples) : spec_(spec), examples_(examples) {}
+  HeldOutEvaluation(const plan::ModelSpec& spec, const plan::ModelLayout& layout, const data::Dataset& examples)
+      : spec_(spec), examples_(examples), metrics_(spec, layout) {}
+  Evaluation result();
 
   const plan::ModelSpec spec_;
   const data::Dataset& examples_;
+  train::Metrics metrics_;
   std::vector<uint8_t> block_;
   std::optional<train::Evaluator> evaluator_;
   std::deque<Waiting> waiting_;

@@ -82,7 +82,9 @@ Failure load_held_out(const RunOptions& options, const RunInputs& inputs, HeldOu
   if (!spec) return spec.failure();
   Result<data::Dataset> examples = host::load_test_set(*spec);
   if (!examples) return examples.failure();
-  if (examples->input_count() != inputs.model.input.count() || examples->class_count() > inputs.model.classes) {
+  const bool labelled = inputs.model.loss.target == plan::TargetKind::kLabels;
+  if (examples->input_count() != inputs.model.input.count() ||
+      (labelled && examples->class_count() > inputs.model.classes)) {
     return fail(Error::kShape, "--data has %u values an example and %u classes, the model \"%s\" takes %llu and %u",
                 examples->input_count(), examples->class_count(), inputs.model.name.c_str(),
                 static_cast<unsigned long long>(inputs.model.input.count()), inputs.model.classes);
@@ -101,8 +103,10 @@ CLI::App* add_run_command(CLI::App& app, RunOptions& options) {
   command->add_option("--state", options.state_folder, "The fleet's folder")->capture_default_str();
   command->add_option("--bind", options.bind, "tcp://ADDRESS:PORT to listen on; port 0 takes a free one")
       ->capture_default_str();
-  command->add_option("--data", options.data,
-                      "Held-out examples: idx:...,TEST_IMAGES,TEST_LABELS | csv:TRAIN,TEST | generated");
+  command->add_option(
+      "--data", options.data,
+      "Held-out examples: idx:...,TEST_IMAGES,TEST_LABELS | csv:TRAIN,TEST | text:FILE | generated, each with "
+      "the options that the devices have (docs/tasks.md)");
   command->add_option("--split", options.split, "IDX file: 0 = training row, 1 = test row");
   command->add_option("--scale", options.scale, "Factor for every input value, for example 1/255");
   command->add_option("--min-devices", options.min_devices,

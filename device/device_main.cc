@@ -35,8 +35,18 @@ void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {
       ->check(CLI::ExistingFile);
   command.add_option("--state", options.state_folder, "Folder for the outbox (default device-state/NAME)");
   command.add_option("--coordinator", options.coordinator, "tcp://HOST:PORT instead of the bundle's");
-  command.add_option("--data", options.data, "idx:IMAGES,LABELS | csv:FILE | generated")->capture_default_str();
-  command.add_option("--partition", options.partition, "Emulation: iid | dirichlet:ALPHA | shards:K | key:IDX_FILE");
+  command
+      .add_option(
+          "--data", options.data,
+          "idx:IMAGES,LABELS | csv:FILE[;targets=N] | text:FILE[;window=T] | generated[:task=NAME]; ;normal=LABELS "
+          "to train on these alone")
+      ->capture_default_str();
+  command.add_option("--partition", options.partition,
+                     "Emulation: iid | dirichlet:ALPHA | shards:K | key:IDX_FILE | speaker (of text)");
+  command
+      .add_option("--holdout", options.holdout,
+                  "Share of the examples that the device evaluates on and does not train on (default 0)")
+      ->check(CLI::Range(0.0, 0.9));
   command.add_option("--part", options.part, "Emulation: this device's part of the data, from 0");
   command.add_option("--parts", options.parts, "Emulation: how many parts");
   command.add_option("--seed", options.seed,

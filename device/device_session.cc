@@ -211,9 +211,29 @@ void DeviceSession::train_one_step(Instant now) {
     engine_.handle_training_failed(now, update.failure());
     return;
   }
+  report_evaluation();
   log_decision(*update, limits);
   if (dump_.enabled() && !update->message.empty()) dump_.write("out", "Update", "rnlu", update->message);
   engine_.handle_training_done(now, task_.sequence(), std::move(*update));
+}
+
+void DeviceSession::report_evaluation() {
+  const plan::LocalEvaluation& found = task_.evaluation();
+  if (found.examples == 0) return;
+  const char* name = plan::metric_name(found.metric);
+  log_line(LogLevel::kInfo,
+           "on %u examples kept back: %s %.4f with the model that came, %.4f after training; loss %.4f, "
+           "%.4f",
+           found.examples, name, static_cast<double>(found.value_before), static_cast<double>(found.value_after),
+           static_cast<double>(found.loss_before), static_cast<double>(found.loss_after));
+  events_.write("evaluated", {{"round", uint64_t{engine_.round()}},
+                              {"metric", std::string_view(name)},
+                              {"larger_is_better", plan::larger_is_better(found.metric)},
+                              {"examples", uint64_t{found.examples}},
+                              {"loss_before", static_cast<double>(found.loss_before)},
+                              {"value_before", static_cast<double>(found.value_before)},
+                              {"loss_after", static_cast<double>(found.loss_after)},
+                              {"value_after", static_cast<double>(found.value_after)}});
 }
 
 void DeviceSession::log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const {

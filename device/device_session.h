@@ -37,6 +37,9 @@ class DeviceSession {
                 host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump,
                 Rng rng, ModelKeeper* keeper = nullptr);
 
+  // Before run(): what it keeps back, and where local layers are kept.
+  TrainingTask& training() { return task_; }
+
   // Runs until the coordinator says that the run is over (kOk), it refuses the device for good (kUntrusted, with its
   // words), or a signal asks to stop (kOk; stopped() is then true).
   Failure run();
@@ -52,6 +55,7 @@ class DeviceSession {
   void take_channel_events(Instant now);
   void carry_out(const Action& action, Instant now);
   void train_one_step(Instant now);
+  void report_evaluation();
   void log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const;
   void report_rate(const RateReport& report);
   void flush(Instant now);

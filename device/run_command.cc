@@ -1,9 +1,13 @@
 #include "device/run_command.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "device/conditions/linux_conditions.h"
 #include "device/device_session.h"
+#include "runtime/base/rng.h"
+#include "runtime/data/rows_of.h"
 #include "runtime/host/dataset_file.h"
 #include "runtime/host/device_bundle.h"
 #include "runtime/host/file_bytes.h"
@@ -67,6 +71,34 @@ Result<data::Dataset> load_data(const RunOptions& options) {
       data::parse_data_spec(options.data, options.partition, options.split, options.scale);
   if (!spec) return spec.failure();
   return host::load_training_part(*spec, options.part, options.parts, options.seed);
+}
+
+// The device's examples, and those of them that it does not train on; nothing where it keeps none back.
+struct Examples {
+  std::unique_ptr<data::RowsOf> training;
+  std::unique_ptr<data::RowsOf> held_back;
+};
+
+// The same rows at every start: drawn from the seed.
+Result<Examples> split_examples(const RunOptions& options, data::Dataset dataset) {
+  constexpr uint64_t kHoldoutPart = 0x686F6C64;
+  const auto all = std::make_shared<const data::Dataset>(std::move(dataset));
+  std::vector<uint32_t> rows(all->example_count());
+  for (uint32_t row = 0; row < rows.size(); ++row) rows[row] = row;
+  Rng rng(derive_key(options.seed, kHoldoutPart, options.part));
+  for (size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[rng.below(i)]);
+  const auto held = static_cast<std::ptrdiff_t>(std::round(options.holdout * static_cast<double>(rows.size())));
+  if (options.holdout > 0.0 && (held == 0 || static_cast<size_t>(held) == rows.size())) {
+    return fail(Error::kInvalidArgument, "--holdout %g of %zu examples leaves none on one side", options.holdout,
+                rows.size());
+  }
+  const auto middle = rows.end() - held;
+  std::sort(rows.begin(), middle);
+  std::sort(middle, rows.end());
+  Examples examples;
+  examples.training = std::make_unique<data::RowsOf>(all, std::vector<uint32_t>(rows.begin(), middle));
+  if (held > 0) examples.held_back = std::make_unique<data::RowsOf>(all, std::vector<uint32_t>(middle, rows.end()));
+  return examples;
 }
 
 // What must hold, and who looks; nobody if nothing is asked for.
@@ -153,10 +185,16 @@ Failure run_device(const RunOptions& options) {
   if (!kept) return kept.failure();
 
   host::release_unused_memory();
-  Result<data::Dataset> examples = load_data(options);
+  Result<data::Dataset> dataset = load_data(options);
+  if (!dataset) return dataset.failure();
+  const data::Dataset& all = *dataset;
+  log_line(LogLevel::kInfo, "%s: %u examples of %u values, %u classes", identity->name.c_str(), all.example_count(),
+           all.input_count(), all.class_count());
+  Result<Examples> examples = split_examples(options, std::move(dataset).value());
   if (!examples) return examples.failure();
-  log_line(LogLevel::kInfo, "%s: %u examples of %u values, %u classes", identity->name.c_str(),
-           examples->example_count(), examples->input_count(), examples->class_count());
+  LocalLayers local_layers(folder + "/local-layers");
+  if (const Failure bad = local_layers.load(); !bad.ok() && bad.error() != Error::kNotFound)
+    log_line(LogLevel::kWarning, "%s", bad.text());
 
   Result<std::unique_ptr<host::Entropy>> entropy = host::Entropy::create();
   if (!entropy) return entropy.failure();
@@ -194,8 +232,10 @@ Failure run_device(const RunOptions& options) {
   settings.conditions = watch->source.get();
   settings.look_every = seconds(options.look_seconds);
   host::install_stop_signals();
-  DeviceSession session(settings, *outbox, *examples, **link, **channel, **events, *dump, Rng((*entropy)->next_u64()),
-                        kept->keeper.get());
+  DeviceSession session(settings, *outbox, *examples->training, **link, **channel, **events, *dump,
+                        Rng((*entropy)->next_u64()), kept->keeper.get());
+  if (examples->held_back != nullptr) session.training().hold_back(*examples->held_back);
+  session.training().keep_local(local_layers);
   log_line(LogLevel::kInfo, "connecting to %s", settings.endpoint.c_str());
   RUNNEL_TRY(session.run());
   if (session.stopped())

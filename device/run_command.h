@@ -20,6 +20,7 @@ struct RunOptions {
   std::string partition;
   std::string split;
   std::string scale;
+  double holdout = 0.0;  // share of the device's examples that it evaluates on and does not train on; [0, 0.9]
   uint32_t part = 0;
   uint32_t parts = 1;
   uint64_t seed = 1;                    // of the partition and the generated data; the same on all devices

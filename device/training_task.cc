@@ -1,6 +1,7 @@
 #include "device/training_task.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/base/arena.h"
 #include "runtime/base/rng.h"
@@ -27,6 +28,11 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   train::MemoryLimits limits;
   limits.bytes_max = arena_bytes_max_;
   limits.bytes_beside = Arena::kAlignment;
+  if (held_back_ != nullptr) {
+    const Result<size_t> beside = OwnEvaluation::bytes_for(model.spec);
+    if (!beside) return beside.failure();
+    limits.bytes_beside += *beside;
+  }
   const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training, limits);
   if (!memory) return Failure(memory.failure()).prefix("model \"%s\": ", model.spec.name.c_str());
   const size_t block_bytes = memory->total_bytes + Arena::kAlignment;
@@ -39,40 +45,90 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   Arena arena(block_);
   Result<train::Trainer> trainer = train::Trainer::create(model.spec, training, arena, limits);
   if (!trainer) return trainer.failure();
-  if (ahead.empty()) {
-    RUNNEL_TRY(trainer->start(model.parameters, examples_, derive_key(plan.seed, kShufflePart)));
-  } else {
-    if (ahead.size() != model.parameters.size())
-      return fail(Error::kShape, "%zu values for a model of %zu parameters", ahead.size(), model.parameters.size());
-    begin_.assign(ahead.begin(), ahead.end());
-    for (size_t i = 0; i < begin_.size(); ++i) begin_[i] += model.parameters[i];
-    RUNNEL_TRY(trainer->start(begin_, examples_, derive_key(plan.seed, kShufflePart)));
+  if (!ahead.empty() && ahead.size() != layout->shared_count)
+    return fail(Error::kShape, "%zu values for a model that shares %u parameters", ahead.size(), layout->shared_count);
+  // A copy: the next model may come while this one is trained.
+  begin_.assign(model.parameters.begin(), model.parameters.end());
+  for (size_t i = 0; i < ahead.size(); ++i) begin_[i] = ahead[i] + begin_[i];
+  local_count_ = layout->trained_count - layout->shared_count;
+  if (local_ != nullptr && local_count_ > 0) {
+    const std::span<const float> kept = local_->before(plan.run, sequence, local_count_);
+    std::copy(kept.begin(), kept.end(), begin_.begin() + layout->shared_count);
   }
+  RUNNEL_TRY(trainer->start(begin_, examples_, derive_key(plan.seed, kShufflePart)));
   residual_ = std::move(carried.residual);
-  if (plan.codec.error_feedback || !residual_.empty()) residual_.resize(layout->parameter_count, 0.0F);
+  if (plan.codec.error_feedback || !residual_.empty()) residual_.resize(layout->shared_count, 0.0F);
   trainer_.emplace(std::move(trainer).value());
   memory_ = *memory;
-  layout_ = *layout;
+  layout_ = plan::shared_layout(*layout);
   plan_ = plan;
   history_ = history;
   retry_ = retry;
   sequence_ = sequence;
+  phase_ = Phase::kTraining;
+  evaluation_ = {};
+  own_evaluation_.reset();
+  if (held_back_ != nullptr && !retry) begin_evaluation(model.spec);
   return Error::kOk;
+}
+
+// That the model cannot be evaluated costs the evaluation, not the update.
+void TrainingTask::begin_evaluation(const plan::ModelSpec& spec) {
+  Result<OwnEvaluation> evaluation = OwnEvaluation::create(spec, *held_back_);
+  if (!evaluation || !evaluation->start(begin_).ok()) return;
+  own_evaluation_.emplace(std::move(evaluation).value());
+  phase_ = Phase::kBefore;
+}
+
+// True when the model is done, one way or the other.
+bool TrainingTask::evaluate_batch() {
+  const Result<bool> done = own_evaluation_->step();
+  if (done.ok() && !*done) return false;
+  const plan::Scores scores = done.ok() ? own_evaluation_->scores() : plan::Scores{};
+  if (!std::isfinite(scores.loss) || !std::isfinite(scores.value) || scores.examples == 0) {
+    evaluation_ = {};
+    own_evaluation_.reset();
+    return true;
+  }
+  const auto loss = static_cast<float>(scores.loss);
+  const auto value = static_cast<float>(scores.value);
+  if (phase_ == Phase::kBefore) {
+    evaluation_ = {scores.metric, scores.examples, loss, value, loss, value};
+  } else {
+    evaluation_.loss_after = loss;
+    evaluation_.value_after = value;
+  }
+  return true;
 }
 
 Result<bool> TrainingTask::step() {
   RUNNEL_ASSERT(active());
   if (retry_) return true;
+  if (phase_ == Phase::kAfter) return evaluate_batch();
+  if (phase_ == Phase::kBefore) {
+    if (evaluate_batch()) phase_ = Phase::kTraining;
+    return false;
+  }
   const Result<train::Progress> progress = trainer_->step();
   if (!progress) {
     stop();
     return progress.failure();
   }
-  return *progress != train::Progress::kRunning;
+  if (*progress == train::Progress::kRunning) return false;
+  if (!own_evaluation_.has_value() || !own_evaluation_->start(trainer_->parameters()).ok()) return true;
+  phase_ = Phase::kAfter;
+  return false;
 }
 
 Result<TrainedUpdate> TrainingTask::finish(const rate::LinkLimits& limits) {
   RUNNEL_ASSERT(active());
+  // Before the update is stored: should the device die in between, it trains this one again from where it began.
+  if (local_ != nullptr && local_count_ > 0 && !retry_) {
+    if (Failure bad = local_->keep(plan_.run, sequence_, trainer_->local_parameters()); !bad.ok()) {
+      stop();
+      return bad.prefix("the local layers are not kept");
+    }
+  }
   Result<TrainedUpdate> update = encode(limits);
   stop();
   return update;
@@ -138,6 +194,7 @@ Failure TrainingTask::build_message(wire::Update& update, size_t payload_bytes, 
                                      : trainer_->sample_count();
   update.sample_count = static_cast<uint32_t>(std::min<uint64_t>(trained_on, wire::kSampleCountMax));
   update.mean_loss = mean_loss_;
+  update.evaluation = evaluation_;
   size_t first = 0;
   for (const plan::EncodedTensor& run : update.tensors) {
     RUNNEL_ASSERT(update.tensor_names.push_back(layout_.tensors[first].name.view()));

@@ -92,6 +92,7 @@ void add_training(Options& options, RunConfig& config) {
   options.group("Data and training");
   options.add("--data", config.data, "the data set, as the two programs take it")->capture_default_str();
   options.add("--partition", config.partition, "how the examples are split over the devices");
+  options.add("--holdout", config.holdout, "share of its examples that a device evaluates on and does not train on");
   options.add("--split", config.split, "which examples are for training and which for testing");
   options.add("--scale", config.scale, "factor on the input values");
   options.add("--model", config.model, "a built-in model's name, or a file")->capture_default_str();

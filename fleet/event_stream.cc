@@ -45,6 +45,26 @@ std::string text_of(const json& object, const char* field) {
   return value.get<std::string>();
 }
 
+// Older programs only knew accuracy.
+template <typename E>
+void read_metric(const json& object, E& event) {
+  event.value = event.accuracy;
+  if (!object.contains("metric")) return;
+  event.metric = text_of(object, "metric");
+  event.value = optional_number_of(object, "value");
+}
+
+// Nothing where there is no square matrix of counts in it.
+std::vector<std::vector<uint64_t>> confusion_of(const std::string& details) {
+  const json parsed = json::parse(details, nullptr, false);
+  if (!parsed.is_object() || !parsed.contains("confusion")) return {};
+  auto matrix = parsed.at("confusion").get<std::vector<std::vector<uint64_t>>>();
+  for (const auto& row : matrix) {
+    if (row.size() != matrix.size()) return {};
+  }
+  return matrix;
+}
+
 Event event_of(const json& object) {
   const std::string name = text_of(object, "event");
   if (name == "listening") return ListeningEvent{text_of(object, "endpoint")};
@@ -67,12 +87,19 @@ Event event_of(const json& object) {
     event.downlink_bytes = count_of<uint64_t>(object, "downlink_bytes");
     event.seconds = number_of(object, "seconds");
     event.model_version = count_of<uint64_t>(object, "model_version");
+    read_metric(object, event);
     return event;
   }
   if (name == "finished") {
-    return FinishedEvent{count_of<uint32_t>(object, "rounds"), optional_number_of(object, "accuracy"),
-                         optional_number_of(object, "loss"), text_of(object, "model_sha256"),
-                         count_of<uint64_t>(object, "parameters")};
+    FinishedEvent event;
+    event.rounds = count_of<uint32_t>(object, "rounds");
+    event.accuracy = optional_number_of(object, "accuracy");
+    event.loss = optional_number_of(object, "loss");
+    event.model_sha256 = text_of(object, "model_sha256");
+    event.parameters = count_of<uint64_t>(object, "parameters");
+    read_metric(object, event);
+    if (object.contains("details")) event.confusion = confusion_of(text_of(object, "details"));
+    return event;
   }
   if (name == "rate") {
     RateEvent event;
@@ -89,6 +116,18 @@ Event event_of(const json& object) {
     event.goodput_low = optional_number_of(object, "goodput_low");
     event.goodput_high = optional_number_of(object, "goodput_high");
     event.seconds_left = number_of(object, "seconds_left");
+    return event;
+  }
+  if (name == "evaluated") {
+    EvaluatedEvent event;
+    event.round = count_of<uint32_t>(object, "round");
+    event.metric = text_of(object, "metric");
+    event.larger_is_better = object.at("larger_is_better").get<bool>();
+    event.examples = count_of<uint64_t>(object, "examples");
+    event.loss_before = number_of(object, "loss_before");
+    event.value_before = number_of(object, "value_before");
+    event.loss_after = number_of(object, "loss_after");
+    event.value_after = number_of(object, "value_after");
     return event;
   }
   if (name == "memory") return MemoryEvent{count_of<uint64_t>(object, "arena_bytes")};

@@ -42,6 +42,8 @@ struct RoundEvent {
   uint64_t downlink_bytes = 0;
   double seconds = 0.0;
   uint64_t model_version = 0;
+  std::string metric = "accuracy";  // by which the model is judged
+  std::optional<double> value;      // of that metric; absent without a test set
 };
 struct FinishedEvent {
   uint32_t rounds = 0;
@@ -49,6 +51,9 @@ struct FinishedEvent {
   std::optional<double> loss;
   std::string model_sha256;
   uint64_t parameters = 0;
+  std::string metric = "accuracy";
+  std::optional<double> value;
+  std::vector<std::vector<uint64_t>> confusion;  // [true class][found class]; empty where there is none
 };
 
 // From a device.
@@ -72,6 +77,16 @@ struct RateEvent {  // how an update was compressed, and how it fared
   std::optional<double> goodput, goodput_low, goodput_high;  // bytes a second
   double seconds_left = 0.0;                                 // to the deadline, when it was decided
 };
+struct EvaluatedEvent {  // on examples that the device keeps out of training
+  uint32_t round = 0;
+  std::string metric;
+  bool larger_is_better = true;
+  uint64_t examples = 0;
+  double loss_before = 0.0;  // of the model that it was given
+  double value_before = 0.0;
+  double loss_after = 0.0;  // of its own, after training
+  double value_after = 0.0;
+};
 struct DoneEvent {
   uint64_t updates_acknowledged = 0;
 };
@@ -87,8 +102,9 @@ struct MalformedEvent {
   std::string text;  // what is wrong, and the beginning of the line
 };
 
-using Event = std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundClosedEvent, RoundEvent, FinishedEvent,
-                           MemoryEvent, StateEvent, RateEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
+using Event =
+    std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundClosedEvent, RoundEvent, FinishedEvent, MemoryEvent,
+                 StateEvent, RateEvent, EvaluatedEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
 
 // One line without its newline.
 Event parse_event(std::string_view line);

@@ -200,6 +200,8 @@ void FleetRun::device_event(uint32_t index, const Event& event) {
     device_state(index, *state);
   } else if (const auto* memory = std::get_if<MemoryEvent>(&event)) {
     device.arena_bytes = std::max(device.arena_bytes, memory->arena_bytes);
+  } else if (const auto* evaluated = std::get_if<EvaluatedEvent>(&event)) {
+    recorder_.evaluated(index, *evaluated);
   } else if (const auto* rate = std::get_if<RateEvent>(&event)) {
     recorder_.rate(index, *rate);
   } else if (const auto* done = std::get_if<DoneEvent>(&event)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fleet/evaluation_table.h"
 #include "fleet/rate_table.h"
 #include "fleet/report_style.h"
 #include "fleet/summary_table.h"
@@ -16,6 +17,9 @@ constexpr size_t kDevicesShown = 48;
 
 std::string percent(double share) {
   return fixed(share * 100.0, 0) + " %";
+}
+std::string plain(double value) {
+  return fixed(value, 2);
 }
 std::string whole(double value) {
   return fixed(value, 0);
@@ -57,7 +61,7 @@ std::vector<Series> series_of(const Runs& runs, MakePoint make_point) {
 
 bool has_accuracy(const Runs& runs) {
   return std::any_of(runs.first().rounds.begin(), runs.first().rounds.end(),
-                     [](const RoundRecord& round) { return round.accuracy.has_value(); });
+                     [](const RoundRecord& round) { return round.judged().has_value(); });
 }
 
 std::string figure(const std::string& title, const std::string& note, const std::string& drawing,
@@ -69,16 +73,20 @@ std::string figure(const std::string& title, const std::string& note, const std:
 std::string accuracy_figures(const Runs& runs) {
   if (!has_accuracy(runs)) return {};
   const auto over_rounds = series_of(runs, [](std::vector<Point>& points, const RoundRecord& round, double) {
-    if (round.accuracy) points.push_back({static_cast<double>(round.round), *round.accuracy});
+    if (round.judged()) points.push_back({static_cast<double>(round.round), *round.judged()});
   });
   const auto over_bytes =
       series_of(runs, [](std::vector<Point>& points, const RoundRecord& round, double uplink_bytes) {
-        if (round.accuracy) points.push_back({uplink_bytes, *round.accuracy});
+        if (round.judged()) points.push_back({uplink_bytes, *round.judged()});
       });
-  const Axis accuracy{"test accuracy", percent, 1.0, false};
-  return figure("Accuracy over rounds", "after each round, on the coordinator's test set",
+  const std::string& metric = runs.first().metric;
+  const bool share = metric == "accuracy";
+  std::string name = metric;
+  name.front() = static_cast<char>(name.front() - 'a' + 'A');
+  const Axis accuracy{"test " + metric, share ? percent : plain, share ? 1.0 : 0.01, false};
+  return figure(name + " over rounds", "after each round, on the coordinator's test set",
                 line_chart(over_rounds, {"round", whole, 1.0, true}, accuracy)) +
-         figure("Accuracy over bytes sent", "sent by a device on average",
+         figure(name + " over bytes sent", "sent by a device on average",
                 line_chart(over_bytes, {"uplink bytes a device", bytes, 1.0, false}, accuracy));
 }
 
@@ -152,8 +160,8 @@ std::string cards(const RunRecord& record, const RunRecord* comparison) {
     return static_cast<double>(run.uplink_bytes()) / static_cast<double>(std::max<size_t>(run.devices.size(), 1));
   };
   std::string out = "<div class=\"cards\">";
-  out += card(format_percent(record.accuracy), "test accuracy",
-              against(comparison != nullptr ? format_percent(comparison->accuracy) : ""));
+  out += card(format_metric(record.metric, record.judged()), "test " + record.metric,
+              against(comparison != nullptr ? format_metric(comparison->metric, comparison->judged()) : ""));
   out += card(bytes(uplink(record)), "sent up by a device",
               against(comparison != nullptr ? bytes(uplink(*comparison)) : ""));
   if (comparison != nullptr && uplink(record) > 0.0) {
@@ -233,6 +241,7 @@ std::string html_report(const RunRecord& record, const RunRecord* comparison, co
   out += "<section class=\"figures\">\n" + accuracy_figures(runs) + traffic_figure(runs) + duration_figure(runs);
   for (const RunRecord* each : runs.all) out += timeline_figure(*each);
   out += "</section>\n<section><h2>Summary</h2>" + summary(record, comparison) + "</section>\n";
+  for (const RunRecord* each : runs.all) out += evaluation_sections(*each);
   for (const RunRecord* each : runs.all) out += rate_section(*each);
   out += "<section><h2>How this was made</h2>" + provenance(record, context, made_at);
   for (const RunRecord* each : runs.all) out += warnings(*each);

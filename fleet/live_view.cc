@@ -83,11 +83,12 @@ void add_progress(Lines& lines, const RunRecord& record) {
 void add_accuracy(Lines& lines, const RunRecord& record) {
   std::vector<double> history;
   for (const RoundRecord& each : record.rounds) {
-    if (each.accuracy) history.push_back(*each.accuracy);
+    if (each.judged()) history.push_back(*each.judged());
   }
-  if (record.rounds.empty()) return lines.add("Test accuracy  -");
+  const std::string title = "Test " + record.metric + "  ";
+  if (record.rounds.empty()) return lines.add(title + "-");
   const RoundRecord& last = record.rounds.back();
-  std::string line = "Test accuracy  " + format_percent(last.accuracy);
+  std::string line = title + format_metric(record.metric, last.judged());
   if (!history.empty()) line += "  " + sparkline(history, std::min<size_t>(24, lines.width() / 3));
   if (last.loss) line += "  loss " + fixed(*last.loss, 3);
   lines.add(line);

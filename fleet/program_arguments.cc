@@ -115,6 +115,7 @@ Arguments device_arguments(const RunConfig& config, const DeviceArguments& devic
                       "--coordinator", device.endpoint};
   add_data(result, config);
   add(result, "--partition", config.partition);
+  add(result, "--holdout", config.holdout);
   add(result, "--part", std::to_string(device.index));
   add(result, "--parts", std::to_string(config.devices));
   add(result, "--seed", std::to_string(config.seed));

@@ -31,6 +31,7 @@ struct RunConfig {
   std::string partition;
   std::string split;
   std::string scale;
+  std::optional<double> holdout;  // share of its examples that a device evaluates on
 
   // The training.
   std::string model = "sensor-cnn";

@@ -80,6 +80,7 @@ ordered_json round_json(const RoundRecord& round) {
   return {{"round", round.round},
           {"accuracy", maybe(round.accuracy)},
           {"loss", maybe(round.loss)},
+          {"value", maybe(round.value)},
           {"participants", round.participants},
           {"uplink_bytes", round.uplink_bytes},
           {"downlink_bytes", round.downlink_bytes},
@@ -103,6 +104,17 @@ ordered_json rate_json(const RateEvent& rate) {
           {"seconds_left", rate.seconds_left}};
 }
 
+ordered_json evaluated_json(const std::optional<EvaluatedEvent>& found) {
+  if (!found) return nullptr;
+  return {{"round", found->round},
+          {"metric", found->metric},
+          {"examples", found->examples},
+          {"loss_before", found->loss_before},
+          {"value_before", found->value_before},
+          {"loss_after", found->loss_after},
+          {"value_after", found->value_after}};
+}
+
 ordered_json device_json(const DeviceRecord& device) {
   ordered_json outages = ordered_json::array();
   for (const Outage& each : device.outages) outages.push_back({each.begin_s, each.end_s});
@@ -118,6 +130,7 @@ ordered_json device_json(const DeviceRecord& device) {
           {"arena_bytes", device.arena_bytes},
           {"updates_acknowledged", device.updates_acknowledged},
           {"restarts", device.restarts},
+          {"evaluated", evaluated_json(device.evaluated)},
           {"outages", outages},
           {"rates", rates}};
 }
@@ -128,6 +141,9 @@ ordered_json final_json(const RunRecord& record) {
   const auto count = static_cast<double>(std::max<size_t>(record.devices.size(), 1));
   return {{"accuracy", maybe(record.accuracy)},
           {"loss", maybe(record.loss)},
+          {"metric", record.metric},
+          {"value", maybe(record.value)},
+          {"confusion", record.confusion},
           {"model_sha256", record.model_sha256},
           {"parameters", record.parameters},
           {"uplink_bytes_per_device", static_cast<double>(record.uplink_bytes()) / count},

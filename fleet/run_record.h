@@ -20,6 +20,8 @@ struct RoundRecord {
   uint32_t round = 0;
   std::optional<double> accuracy;
   std::optional<double> loss;
+  std::optional<double> value;  // of the run's metric; of old programs absent
+  std::optional<double> judged() const { return value ? value : accuracy; }
   uint32_t participants = 0;
   uint64_t uplink_bytes = 0;  // of all devices, since the round before ended
   uint64_t downlink_bytes = 0;
@@ -50,7 +52,8 @@ struct DeviceRecord {
   uint32_t restarts = 0;
   std::vector<StateChange> states;
   std::vector<Outage> outages;
-  std::vector<RateEvent> rates;  // one for each update whose fate is known
+  std::vector<RateEvent> rates;             // one for each update whose fate is known
+  std::optional<EvaluatedEvent> evaluated;  // the newest one, where it keeps examples back
 };
 
 struct RunRecord {
@@ -66,6 +69,10 @@ struct RunRecord {
   double finished_at_s = 0.0;  // the model is final; what follows is the farewell to the devices
   std::optional<double> accuracy;
   std::optional<double> loss;
+  std::string metric = "accuracy";  // by which the model is judged
+  std::optional<double> value;
+  std::optional<double> judged() const { return value ? value : accuracy; }
+  std::vector<std::vector<uint64_t>> confusion;  // of the last model: [true class][found class]
   std::string model_sha256;
   uint64_t coordinator_rss_bytes_max = 0;
   uint32_t coordinator_restarts = 0;

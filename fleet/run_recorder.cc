@@ -40,6 +40,8 @@ bool RunRecorder::round(const RoundEvent& event, double now_s) {
   round.round = event.round;
   round.accuracy = event.accuracy;
   round.loss = event.loss;
+  round.value = event.value;
+  if (event.value) record_.metric = event.metric;
   round.participants = event.participants;
   round.uplink_bytes = end.uplink_bytes;
   round.downlink_bytes = end.downlink_bytes;
@@ -55,6 +57,9 @@ void RunRecorder::finished(const FinishedEvent& event, double now_s) {
   record_.finished_at_s = now_s;
   record_.accuracy = event.accuracy;
   record_.loss = event.loss;
+  record_.value = event.value;
+  if (event.value) record_.metric = event.metric;
+  record_.confusion = event.confusion;
   record_.model_sha256 = event.model_sha256;
   record_.parameters = event.parameters;
 }
@@ -64,6 +69,10 @@ void RunRecorder::device_state(size_t device, const std::string& state, uint32_t
   entry.state = state;
   entry.round = std::max(entry.round, round);
   if (entry.states.empty() || entry.states.back().state != state) entry.states.push_back({now_s, state});
+}
+
+void RunRecorder::evaluated(size_t device, const EvaluatedEvent& event) {
+  record_.devices[device].evaluated = event;
 }
 
 void RunRecorder::link(size_t device, const LinkCounters& counters, const LinkState& state) {

@@ -35,6 +35,7 @@ class RunRecorder {
   void finished(const FinishedEvent& event, double now_s);
 
   void device_state(size_t device, const std::string& state, uint32_t round, double now_s);
+  void evaluated(size_t device, const EvaluatedEvent& event);
   void rate(size_t device, const RateEvent& event) { record_.devices[device].rates.push_back(event); }
   void link(size_t device, const LinkCounters& counters, const LinkState& state);
   void link_notice(size_t device, bool dark, double now_s);

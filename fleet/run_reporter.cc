@@ -40,7 +40,7 @@ void PlainReporter::line(double at_s, const std::string& text) {
 void PlainReporter::on_round(const RunRecord& record) {
   const RoundRecord& round = record.rounds.back();
   std::string text = "round " + std::to_string(round.round) + "/" + std::to_string(record.rounds_planned);
-  if (round.accuracy) text += ": accuracy " + format_percent(round.accuracy);
+  if (round.judged()) text += ": " + record.metric + " " + format_metric(record.metric, round.judged());
   if (round.loss) text += ", loss " + fixed(*round.loss, 3);
   text += ", " + std::to_string(round.participants) + " updates, " + format_bytes(round.uplink_bytes) + " up, " +
           format_bytes(round.downlink_bytes) + " down, " + fixed(round.bits_per_coordinate, 2) +

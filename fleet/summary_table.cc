@@ -44,7 +44,8 @@ std::vector<SummaryRow> summary_rows(const RunRecord& record, const RunRecord* c
   const auto bytes_text = [](auto value) {
     return [value](const RunRecord& run) { return format_bytes(static_cast<uint64_t>(value(run))); };
   };
-  add("Test accuracy", [](const RunRecord& run) { return format_percent(run.accuracy); });
+  const std::string title = "Test " + record.metric;
+  add(title.c_str(), [](const RunRecord& run) { return format_metric(run.metric, run.judged()); });
   add("Sent up, per device", bytes_text(up));
   add_ratio(up);
   add("Sent down, per device", bytes_text(down));

@@ -79,6 +79,11 @@ std::string format_percent(std::optional<double> share) {
   return share ? fixed(*share * 100.0, 1) + " %" : "-";
 }
 
+std::string format_metric(const std::string& metric, std::optional<double> value) {
+  if (metric == "accuracy") return format_percent(value);
+  return value ? fixed(*value, 3) : "-";
+}
+
 std::string format_count(uint64_t count) {
   const std::string digits = std::to_string(count);
   std::string text;

@@ -16,7 +16,10 @@ std::string format_bytes(uint64_t bytes);       // "999 B", "1.23 kB", "45.6 MB"
 std::string format_rate(double kbps);           // "420 kbit/s", "3.1 Mbit/s", "unlimited"
 std::string format_duration(double seconds);    // "4.2 s", "2 min 05 s", "1 h 02 min"
 std::string format_percent(std::optional<double> share);  // "93.1 %" or "-"
-std::string format_count(uint64_t count);                 // "1 234 567"
+
+// "91.4 %" of an accuracy, "0.313" of another metric, "-" of nothing.
+std::string format_metric(const std::string& metric, std::optional<double> value);
+std::string format_count(uint64_t count);  // "1 234 567"
 
 // One block character a value, between the smallest and the largest; the last `width` values.
 std::string sparkline(const std::vector<double>& values, size_t width);

@@ -1,11 +1,13 @@
 #include "coordinator/commands/status_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <map>
 #include <vector>
 
+#include "coordinator/commands/score_text.h"
 #include "coordinator/config/model_file.h"
 #include "coordinator/store/sqlite_store.h"
 
@@ -39,15 +41,49 @@ std::string number(double value, int decimals) {
 
 void print_rounds(const std::vector<RoundHistory>& history, std::ostream& out) {
   std::vector<std::vector<std::string>> rows;
-  rows.push_back({"round", "model", "devices", "accuracy", "loss", "training loss", "bits/number", "seconds"});
+  plan::Metric metric = plan::Metric::kAccuracy;
+  for (const RoundHistory& entry : history) {
+    if (entry.evaluated) metric = metric_of(entry.evaluation.metric);
+  }
+  rows.push_back(
+      {"round", "model", "devices", plan::metric_name(metric), "loss", "training loss", "bits/number", "seconds"});
   for (const RoundHistory& entry : history) {
     const RoundResult& result = entry.result;
     rows.push_back({std::to_string(result.round), std::to_string(result.model.version),
                     std::to_string(result.participants),
-                    entry.evaluated ? number(100.0 * entry.evaluation.accuracy, 2) + " %" : "-",
+                    entry.evaluated ? metric_value_text(metric, entry.evaluation.value) : "-",
                     entry.evaluated ? number(entry.evaluation.loss, 4) : "-", number(result.mean_loss, 4),
                     number(result.bits_per_coordinate, 2), number(result.seconds, 1)});
   }
+  print_table(rows, out);
+}
+
+// What devices found on examples of their own: the worst, the one in the middle and the best, by what they made of the
+// model; then all of them.
+void print_evaluations(std::vector<DeviceEvaluation> found, std::ostream& out) {
+  const plan::Metric metric = metric_of(found.front().metric);
+  std::erase_if(found, [&](const DeviceEvaluation& each) { return metric_of(each.metric) != metric; });
+  const bool rises = plan::larger_is_better(metric);
+  std::stable_sort(found.begin(), found.end(), [rises](const DeviceEvaluation& a, const DeviceEvaluation& b) {
+    return rises ? a.value_after < b.value_after : a.value_after > b.value_after;
+  });
+  out << "\non the devices' own examples, " << plan::metric_name(metric)
+      << " of the model that came, and of the device's "
+      << "own after training:\n";
+  std::vector<std::vector<std::string>> rows;
+  rows.push_back({"", "device", "round", "examples", "before", "after", "loss before", "loss after"});
+  const auto add = [&](const char* which, const DeviceEvaluation& each) {
+    rows.push_back({which, each.device, std::to_string(each.round), std::to_string(each.examples),
+                    metric_value_text(metric, each.value_before), metric_value_text(metric, each.value_after),
+                    number(each.loss_before, 4), number(each.loss_after, 4)});
+  };
+  add("worst", found.front());
+  add("median", found[found.size() / 2]);
+  add("best", found.back());
+  constexpr size_t kListedMax = 100;
+  std::stable_sort(found.begin(), found.end(),
+                   [](const DeviceEvaluation& a, const DeviceEvaluation& b) { return a.device < b.device; });
+  for (size_t i = 0; i < std::min(kListedMax, found.size()); ++i) add("", found[i]);
   print_table(rows, out);
 }
 
@@ -85,6 +121,8 @@ Failure print_status(const StatusOptions& options, std::ostream& out) {
   if (!devices) return devices.failure();
   Result<std::vector<LedgerEntry>> ledger = (*store)->ledger();
   if (!ledger) return ledger.failure();
+  Result<std::vector<DeviceEvaluation>> evaluations = (*store)->device_evaluations();
+  if (!evaluations) return evaluations.failure();
   Result<FleetPlan> plan = parse_fleet_plan(snapshot->run.plan_toml);
   if (!plan) return Failure(plan.failure()).prefix("%s: the stored plan", folder.database().c_str());
   Result<plan::ModelSpec> model = parse_model_file(snapshot->run.model_toml);
@@ -111,6 +149,7 @@ Failure print_status(const StatusOptions& options, std::ostream& out) {
   } else {
     print_devices(*devices, activities, out << "\n");
   }
+  if (!evaluations->empty()) print_evaluations(std::move(*evaluations), out);
   return Error::kOk;
 }
 

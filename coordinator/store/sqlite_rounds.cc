@@ -69,6 +69,10 @@ Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
                          " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   SqliteStatement insert_blob(*database_, "INSERT INTO update_blob(update_id, checksum, blob) VALUES(?, ?, ?)");
   SqliteStatement drop_upload(*database_, "DELETE FROM upload WHERE device = ? AND sequence <= ?");
+  SqliteStatement insert_evaluation(*database_,
+                                    "INSERT INTO device_evaluation(device, sequence, round, metric, examples,"
+                                    " loss_before, value_before, loss_after, value_after)"
+                                    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
   RUNNEL_TRY(require_open(updates.front().merged_into));
   for (const UpdateRecord& update : updates) {
     if (update.merged_into != updates.front().merged_into) {
@@ -82,6 +86,11 @@ Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
     if (Failure inserted = insert.run(); !inserted.ok()) return duplicate_update(update, inserted);
     RUNNEL_TRY(insert_blob.bind(database_->last_row()).bind(crc32c(update.blob)).bind(ByteView(update.blob)).run());
     RUNNEL_TRY(drop_upload.bind(update.device).bind(update.sequence).run());
+    const DeviceEvaluation& found = update.evaluation;
+    if (found.examples == 0) continue;
+    insert_evaluation.bind(update.device).bind(update.sequence).bind(update.round).bind(uint32_t{found.metric});
+    insert_evaluation.bind(found.examples).bind(found.loss_before).bind(found.value_before);
+    RUNNEL_TRY(insert_evaluation.bind(found.loss_after).bind(found.value_after).run());
   }
   return transaction.commit();
 }
@@ -158,11 +167,14 @@ Failure SqliteStore::record_evaluation(const Evaluation& evaluation) {
   RUNNEL_TRY(transaction.begin_write());
   SqliteStatement insert(
       *database_,
-      "INSERT INTO evaluation(model_version, round, examples, accuracy, loss) VALUES(?, ?, ?, ?, ?)"
+      "INSERT INTO evaluation(model_version, round, examples, accuracy, loss, metric, value, details)"
+      " VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
       " ON CONFLICT(model_version) DO UPDATE SET round = excluded.round, examples = excluded.examples,"
-      " accuracy = excluded.accuracy, loss = excluded.loss");
+      " accuracy = excluded.accuracy, loss = excluded.loss, metric = excluded.metric, value = excluded.value,"
+      " details = excluded.details");
   insert.bind(evaluation.model_version).bind(evaluation.round).bind(evaluation.examples);
-  RUNNEL_TRY(insert.bind(evaluation.accuracy).bind(evaluation.loss).run());
+  insert.bind(evaluation.accuracy).bind(evaluation.loss).bind(uint32_t{evaluation.metric}).bind(evaluation.value);
+  RUNNEL_TRY(insert.bind(evaluation.details).run());
   return transaction.commit();
 }
 
@@ -176,7 +188,7 @@ Result<std::vector<RoundHistory>> SqliteStore::history() {
       *database_,
       "SELECT r.round, r.model_version, r.participants, r.sample_count, r.mean_loss,"
       " r.bits_per_coordinate, r.update_energy, r.mean_energy, r.closed_at, r.seconds, e.round, e.examples,"
-      " e.accuracy, e.loss"
+      " e.accuracy, e.loss, e.metric, e.value, e.details"
       " FROM round r LEFT JOIN evaluation e ON e.model_version = r.model_version"
       " WHERE r.closed_at IS NOT NULL ORDER BY r.round");
   std::vector<RoundHistory> history;
@@ -197,8 +209,14 @@ Result<std::vector<RoundHistory>> SqliteStore::history() {
     entry.result.seconds = select.real(9);
     entry.evaluated = !select.is_null(10);
     if (entry.evaluated) {
-      entry.evaluation = {entry.result.model.version, select.integer<uint32_t>(10), select.integer<uint32_t>(11),
-                          select.real(12), select.real(13)};
+      entry.evaluation = {entry.result.model.version,
+                          select.integer<uint32_t>(10),
+                          select.integer<uint32_t>(11),
+                          select.real(12),
+                          select.real(13),
+                          select.integer<uint8_t>(14),
+                          select.real(15),
+                          select.text(16)};
     }
     history.push_back(std::move(entry));
   }
@@ -216,6 +234,21 @@ Result<std::vector<LedgerEntry>> SqliteStore::ledger() {
     ledger.push_back({select.integer<uint32_t>(0), select.text(1), select.integer<uint64_t>(2),
                       select.integer<uint32_t>(3), select.integer<uint64_t>(4), select.integer<uint32_t>(5),
                       select.integer<uint64_t>(6)});
+  }
+}
+
+Result<std::vector<DeviceEvaluation>> SqliteStore::device_evaluations() {
+  SqliteStatement select(*database_,
+                         "SELECT round, device, max(sequence), metric, examples, loss_before, value_before, loss_after,"
+                         " value_after FROM device_evaluation GROUP BY device ORDER BY device");
+  std::vector<DeviceEvaluation> evaluations;
+  for (;;) {
+    Result<bool> row = select.step();
+    if (!row) return row.failure();
+    if (!*row) return evaluations;
+    evaluations.push_back({select.integer<uint32_t>(0), select.text(1), select.integer<uint64_t>(2),
+                           select.integer<uint8_t>(3), select.integer<uint32_t>(4), select.real(5), select.real(6),
+                           select.real(7), select.real(8)});
   }
 }
 

@@ -159,6 +159,27 @@ CREATE TABLE upload_part(
 ) STRICT;
 )sql";
 
+// Format 4: other metrics than accuracy, and what devices find on examples of their own.
+constexpr const char* kFormat4 = R"sql(
+ALTER TABLE evaluation ADD COLUMN metric INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE evaluation ADD COLUMN value REAL;
+ALTER TABLE evaluation ADD COLUMN details TEXT NOT NULL DEFAULT '';
+UPDATE evaluation SET value = accuracy;
+
+CREATE TABLE device_evaluation(
+  device TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  round INTEGER NOT NULL,
+  metric INTEGER NOT NULL,
+  examples INTEGER NOT NULL,
+  loss_before REAL,
+  value_before REAL,
+  loss_after REAL,
+  value_after REAL,
+  PRIMARY KEY(device, sequence)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 Failure set_version(SqliteDatabase& database) {
   return database.execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
 }
@@ -174,6 +195,7 @@ Failure create_tables(SqliteDatabase& database) {
     RUNNEL_TRY(database.execute(kSchema));
     RUNNEL_TRY(database.execute(kFormat2));
     RUNNEL_TRY(database.execute(kFormat3));
+    RUNNEL_TRY(database.execute(kFormat4));
     RUNNEL_TRY(set_version(database));
   }
   return transaction.commit();
@@ -190,6 +212,7 @@ Failure upgrade(SqliteDatabase& database) {
   if (!now) return now.failure();
   if (*now < 2) RUNNEL_TRY(database.execute(kFormat2));
   if (*now < 3) RUNNEL_TRY(database.execute(kFormat3));
+  if (*now < 4) RUNNEL_TRY(database.execute(kFormat4));
   RUNNEL_TRY(set_version(database));
   return transaction.commit();
 }

@@ -65,7 +65,8 @@ class SqliteStore final : public Store {
   Result<std::vector<DeviceRecord>> devices() override;  // ascending by name
 
   Result<std::vector<RoundHistory>> history() override;  // closed rounds, ascending
-  Result<std::vector<LedgerEntry>> ledger() override;    // ascending by merged_into, device, sequence
+  Result<std::vector<DeviceEvaluation>> device_evaluations() override;
+  Result<std::vector<LedgerEntry>> ledger() override;  // ascending by merged_into, device, sequence
 
   // The run alone, without a model. kNotFound before create_run.
   Result<RunRecord> run();

@@ -34,6 +34,19 @@ struct ModelDelta {
   std::vector<uint8_t> blob;  // the multiples, as codec::kDeadzone encodes them
 };
 
+// What a device found on examples of its own (plan::LocalEvaluation), with the update that said so.
+struct DeviceEvaluation {
+  uint32_t round = 0;
+  std::string device;
+  uint64_t sequence = 0;
+  uint8_t metric = 0;        // plan::Metric
+  uint32_t examples = 0;     // 0: nothing
+  double loss_before = 0.0;  // of the model that it was given
+  double value_before = 0.0;
+  double loss_after = 0.0;  // of its own, after training
+  double value_after = 0.0;
+};
+
 // An accepted update; (device, sequence) is its identity. `blob` is the Update message exactly as received; it is
 // dropped when the round that it was merged into closes.
 struct UpdateRecord {
@@ -48,6 +61,7 @@ struct UpdateRecord {
   uint64_t payload_bytes = 0;  // of the encoded tensors, for bits per coordinate
   int64_t accepted_at = 0;
   std::vector<uint8_t> blob;
+  DeviceEvaluation evaluation;  // as the blob says; a snapshot leaves it out
 };
 
 struct RoundRecord {
@@ -82,8 +96,11 @@ struct Evaluation {
   uint64_t model_version = 0;
   uint32_t round = 0;
   uint32_t examples = 0;
-  double accuracy = 0.0;
+  double accuracy = 0.0;  // NaN where there is nothing to be right about
   double loss = 0.0;
+  uint8_t metric = 1;   // plan::Metric by which the model is judged; accuracy in stores from before there were others
+  double value = 0.0;   // of that metric
+  std::string details;  // JSON: other metrics, the confusion matrix; may be empty
 };
 
 struct DeviceRecord {
@@ -172,6 +189,8 @@ class Store {
 
   virtual Result<std::vector<RoundHistory>> history() = 0;
   virtual Result<std::vector<LedgerEntry>> ledger() = 0;
+  // The newest one of each device that has sent any, ascending by device.
+  virtual Result<std::vector<DeviceEvaluation>> device_evaluations() = 0;
 };
 
 }  // namespace runnel::coordinator

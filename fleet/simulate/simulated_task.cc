@@ -15,19 +15,25 @@ Result<std::unique_ptr<SimulatedTask>> SimulatedTask::create(const data::DataSpe
                                                              uint32_t devices, uint64_t seed) {
   std::unique_ptr<SimulatedTask> task(new SimulatedTask(spec, seed));
   if (spec.kind != data::DataKind::kGenerated) {
-    if (spec.partition.kind == data::PartitionKind::kKey)
-      return fail(Error::kUnsupported, "--partition key:FILE is for real devices; a simulation deals rows by labels");
+    const data::PartitionKind kind = spec.partition.kind;
+    if (kind == data::PartitionKind::kKey || kind == data::PartitionKind::kSpeaker) {
+      return fail(Error::kUnsupported,
+                  "--partition key:FILE and speaker are for real devices; a simulation deals rows iid or by labels");
+    }
     data::DataSpec whole = spec;
-    whole.partition = {};
+    whole.partition = {};  // iid
     Result<data::Dataset> all = host::load_training_part(whole, 0, 1, seed);
     if (!all) return all.failure();
     std::vector<uint16_t> labels;
-    for (uint32_t i = 0; i < all->example_count(); ++i) labels.push_back(static_cast<uint16_t>(all->label(i)));
+    const bool labelled = all->class_count() > 0 && all->target_count() == 1;
+    for (uint32_t i = 0; i < all->example_count(); ++i)
+      labels.push_back(labelled ? static_cast<uint16_t>(all->label(i)) : uint16_t{0});
     Result<data::Partition> partition = data::Partition::by_labels(spec.partition, labels, devices, seed);
     if (!partition) return partition.failure();
     task->all_ = std::make_shared<const data::Dataset>(std::move(all).value());
     task->partition_ = std::move(partition).value();
   }
+  if (model.loss.target != plan::TargetKind::kLabels) return task;  // what is measured here is accuracy
   Result<data::Dataset> test = host::load_test_set(spec);
   if (!test && test.error() != Error::kNotFound) return test.failure();
   if (!test) return task;
@@ -44,8 +50,10 @@ Result<std::unique_ptr<SimulatedTask>> SimulatedTask::create(const data::DataSpe
 
 std::shared_ptr<const data::ExampleSource> SimulatedTask::examples_of(uint32_t device) const {
   if (partition_.has_value()) return std::make_shared<data::RowsOf>(all_, partition_->rows_of(device));
-  return std::make_shared<data::Dataset>(data::generate_training_part(
-      spec_.generated, spec_.partition, spec_.effective_scale(data::ElementType::kI16), device, seed_));
+  data::Dataset part = data::generate_training_part(spec_.generated, spec_.partition,
+                                                    spec_.effective_scale(data::ElementType::kI16), device, seed_);
+  if (!spec_.normal.empty()) part = part.marked(spec_.normal, true);
+  return std::make_shared<data::Dataset>(std::move(part));
 }
 
 std::optional<SimulatedTask::Quality> SimulatedTask::quality(std::span<const float> model) {

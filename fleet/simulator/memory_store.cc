@@ -69,6 +69,7 @@ Failure MemoryStore::accept_updates(std::span<const UpdateRecord> updates) {
   for (const UpdateRecord& update : updates) {
     accepted_[{update.device, update.sequence}] = update;
     identities_.insert({update.device, update.sequence});
+    if (update.evaluation.examples > 0) evaluations_[update.device] = update.evaluation;
     ledger_.push_back({update.round, update.device, update.sequence, update.sample_count, update.payload_bytes,
                        update.merged_into, update.model_version});
     if (const auto upload = uploads_.find(update.device);
@@ -175,6 +176,12 @@ Result<std::vector<DeviceRecord>> MemoryStore::devices() {
 Result<std::vector<RoundHistory>> MemoryStore::history() {
   return history_;
 }
+Result<std::vector<coordinator::DeviceEvaluation>> MemoryStore::device_evaluations() {
+  std::vector<coordinator::DeviceEvaluation> evaluations;
+  for (const auto& [device, evaluation] : evaluations_) evaluations.push_back(evaluation);
+  return evaluations;
+}
+
 Result<std::vector<LedgerEntry>> MemoryStore::ledger() {
   return ledger_;
 }

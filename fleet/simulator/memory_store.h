@@ -35,6 +35,7 @@ class MemoryStore final : public coordinator::Store {
   Result<std::vector<coordinator::DeviceRecord>> devices() override;
   Result<std::vector<coordinator::RoundHistory>> history() override;
   Result<std::vector<coordinator::LedgerEntry>> ledger() override;
+  Result<std::vector<coordinator::DeviceEvaluation>> device_evaluations() override;
 
  private:
   Failure writable() const;
@@ -50,6 +51,7 @@ class MemoryStore final : public coordinator::Store {
   std::map<std::pair<std::string, uint64_t>, coordinator::UpdateRecord> accepted_;  // merged into the open round
   std::map<std::string, coordinator::UploadPart> uploads_;                          // unfinished ones, by device
   std::vector<coordinator::LedgerEntry> ledger_;
+  std::map<std::string, coordinator::DeviceEvaluation> evaluations_;  // the newest of each device
   std::set<std::pair<std::string, uint64_t>> identities_;
   std::vector<coordinator::RoundHistory> history_;
   std::map<std::string, coordinator::DeviceRecord> devices_;

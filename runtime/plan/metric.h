@@ -42,4 +42,16 @@ struct Scores {
   double value = 0.0;  // of `metric`
 };
 
+// What a device found on examples that it keeps out of training: of the global model that it was given, and of its own
+// after training. No examples: it keeps none.
+struct LocalEvaluation {
+  Metric metric = Metric::kNone;
+  uint32_t examples = 0;
+  float loss_before = 0.0F;
+  float value_before = 0.0F;  // of `metric`
+  float loss_after = 0.0F;
+  float value_after = 0.0F;
+  friend bool operator==(const LocalEvaluation&, const LocalEvaluation&) = default;
+};
+
 }  // namespace runnel::plan

@@ -62,9 +62,15 @@ Result<ByteView> build_update(const Update& update, MutableByteView memory) {
   }
   const auto list = builder.CreateVector(tensors.data(), update.tensors.size());
   const auto device = builder.CreateString(update.device.data(), update.device.size());
+  const plan::LocalEvaluation& found = update.evaluation;
+  flatbuffers::Offset<schema::Evaluation> evaluation;
+  if (found.examples > 0) {
+    evaluation = schema::CreateEvaluation(builder, static_cast<uint8_t>(found.metric), found.examples,
+                                          found.loss_before, found.value_before, found.loss_after, found.value_after);
+  }
   schema::FinishUpdateBuffer(
       builder, schema::CreateUpdate(builder, update.run, device, update.sequence, update.round, update.model_version,
-                                    update.sample_count, update.mean_loss, list));
+                                    update.sample_count, update.mean_loss, list, evaluation));
   return ByteView{builder.GetBufferPointer(), builder.GetSize()};
 }
 

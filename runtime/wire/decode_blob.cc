@@ -116,6 +116,23 @@ Failure convert_spec(const schema::ModelSpec& from, plan::ModelSpec& to) {
   return Error::kOk;
 }
 
+Failure convert_evaluation(const schema::Evaluation& from, plan::LocalEvaluation& to) {
+  if (from.metric() == 0 || from.metric() > plan::kMetricLast)
+    return fail(Error::kOutOfRange, "Update.evaluation.metric %u is not known", from.metric());
+  if (from.examples() == 0 || from.examples() > kSampleCountMax)
+    return fail(Error::kOutOfRange, "Update.evaluation.examples is %u", from.examples());
+  to = {static_cast<plan::Metric>(from.metric()),
+        from.examples(),
+        from.loss_before(),
+        from.value_before(),
+        from.loss_after(),
+        from.value_after()};
+  for (const float value : {to.loss_before, to.value_before, to.loss_after, to.value_after}) {
+    if (!std::isfinite(value)) return fail(Error::kNotFinite, "Update.evaluation has a value that is not finite");
+  }
+  return Error::kOk;
+}
+
 }  // namespace
 
 Failure decode_update(ByteView bytes, Update& update) {
@@ -141,6 +158,7 @@ Failure decode_update(ByteView bytes, Update& update) {
   }
   update.mean_loss = from.mean_loss();
   if (!std::isfinite(update.mean_loss)) return fail(Error::kNotFinite, "Update.mean_loss is not finite");
+  if (from.evaluation() != nullptr) RUNNEL_TRY(convert_evaluation(*from.evaluation(), update.evaluation));
   if (from.tensors() == nullptr) return fail(Error::kMalformed, "Update has no tensors");
   for (uint32_t i = 0; i < from.tensors()->size(); ++i) RUNNEL_TRY(convert_tensor(i, *from.tensors()->Get(i), update));
   return Error::kOk;

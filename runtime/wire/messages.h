@@ -12,6 +12,7 @@
 #include "runtime/base/bytes.h"
 #include "runtime/base/static_vector.h"
 #include "runtime/plan/encoded_tensor.h"
+#include "runtime/plan/metric.h"
 #include "runtime/plan/model_spec.h"
 #include "runtime/plan/round_plan.h"
 
@@ -159,6 +160,7 @@ struct Update {
   float mean_loss = 0.0F;
   StaticVector<plan::EncodedTensor, plan::kTensorsMax> tensors;
   StaticVector<std::string_view, plan::kTensorsMax> tensor_names;  // as many as tensors
+  plan::LocalEvaluation evaluation;                                // without examples, it does not travel
 };
 
 // The model as it travels; see schemas/model.fbs. `parameters` is borrowed and 4-byte aligned.

@@ -121,7 +121,9 @@ constexpr char kBackToFormat2[] =
     "INSERT INTO old_update SELECT id, round, device, sequence, model_version, sample_count, mean_loss, coordinates,"
     " payload_bytes, accepted_at FROM accepted_update;"
     "DROP TABLE accepted_update; ALTER TABLE old_update RENAME TO accepted_update;"
-    "DROP TABLE optimizer_state; DROP TABLE upload_part; DROP TABLE upload; PRAGMA user_version=2";
+    "DROP TABLE device_evaluation; ALTER TABLE evaluation DROP COLUMN metric; ALTER TABLE evaluation DROP COLUMN value;"
+    "ALTER TABLE evaluation DROP COLUMN details; DROP TABLE optimizer_state; DROP TABLE upload_part; DROP TABLE "
+    "upload; PRAGMA user_version=2";
 
 TEST(StoreWorldTest, BringsAFileOfTheSecondFormatUpToDate) {
   TempFolder folder;
@@ -244,10 +246,10 @@ TEST(StoreWorldTest, RefusesANewerFormat) {
   TempFolder folder;
   const std::string path = folder.file("fleet.db");
   store_with_round(path).reset();
-  run_sql(path, "PRAGMA user_version=4");
+  run_sql(path, "PRAGMA user_version=5");
   const Failure failure = open_failure(path);
   EXPECT_EQ(failure.error(), Error::kVersion);
-  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 4"), HasSubstr("newer runnel")));
+  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 5"), HasSubstr("newer runnel")));
 }
 
 TEST(StoreWorldTest, FindsDamagedPages) {
