@@ -349,9 +349,14 @@ Result<ImportedModel> OnnxImporter::run() {
     }
   }
   RUNNEL_TRY(read_input());
-  for (size_t index = 0; index < graph_.nodes.size(); ++index) {
-    node_ = &graph_.nodes[index];
-    if (!done_[index]) RUNNEL_TRY(read_node());
+  // Constants first: several nodes that are one layer are recognised at the first of them, and theirs may come later.
+  for (const bool constants : {true, false}) {
+    for (size_t index = 0; index < graph_.nodes.size(); ++index) {
+      node_ = &graph_.nodes[index];
+      if (done_[index] || (constants && node_->op != "Constant")) continue;
+      RUNNEL_TRY(read_node());
+      done_[index] = true;
+    }
   }
   ImportedModel model;
   RUNNEL_TRY(finish(model));
