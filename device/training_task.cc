@@ -34,7 +34,7 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
     limits.bytes_beside += *beside;
   }
   const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training, limits);
-  if (!memory) return Failure(memory.failure()).prefix("model \"%s\": ", model.spec.name.c_str());
+  if (!memory) return Failure(memory.failure()).prefix("model \"%s\"", model.spec.name.c_str());
   const size_t block_bytes = memory->total_bytes + Arena::kAlignment;
   if (block_.size() != block_bytes) {
     block_ = {};

@@ -15,7 +15,7 @@ Result<Evaluator> Evaluator::create(const plan::ModelSpec& spec, uint32_t batch_
   const Result<plan::ModelLayout> layout = plan::make_layout(spec);
   if (!layout) return layout.failure();
   const Result<MutableByteView> block = take_block(blocks->memory, arena);
-  if (!block) return Failure(block.failure()).prefix("evaluator: ");
+  if (!block) return Failure(block.failure()).prefix("evaluator");
   return Evaluator(spec, *layout, batch_size, *blocks, *block);
 }
 

@@ -29,7 +29,7 @@ Failure read_example(const data::ExampleSource& source, uint32_t index, const pl
   source.read(index, input, target);
   if (!tensor::all_finite(input)) return fail(Error::kNotFinite, "example %u: a value is NaN or infinite", index);
   const std::span<const float> compared = loss.target == plan::TargetKind::kInput ? input : target;
-  if (Failure bad = check_targets(loss, channels, compared); !bad.ok()) return bad.prefix("example %u: ", index);
+  if (Failure bad = check_targets(loss, channels, compared); !bad.ok()) return bad.prefix("example %u", index);
   return Error::kOk;
 }
 

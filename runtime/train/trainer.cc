@@ -25,7 +25,7 @@ Result<Trainer> Trainer::create(const plan::ModelSpec& spec, const plan::Trainin
   const Result<plan::ModelLayout> layout = plan::make_layout(spec);
   if (!layout) return layout.failure();
   const Result<MutableByteView> block = take_block(blocks->memory, arena);
-  if (!block) return Failure(block.failure()).prefix("trainer: ");
+  if (!block) return Failure(block.failure()).prefix("trainer");
   return Trainer(spec, *layout, training, *blocks, *block);
 }
 
@@ -109,7 +109,7 @@ Result<Progress> Trainer::step() {
   const uint32_t examples = std::min(training_.batch_size, example_count_ - position_);
   if (Failure failure = train_minibatch(examples); !failure.ok()) {
     state_ = State::kFailed;
-    return failure.prefix("step %u: ", steps_done_ + 1);
+    return failure.prefix("step %u", steps_done_ + 1);
   }
   position_ += examples;
   if (++steps_done_ < steps_total_) return Progress::kRunning;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <string>
 
 #include "runtime/codec/update_codec.h"
 #include "runtime/train/initialize.h"
@@ -77,6 +79,29 @@ TEST(FurtherUpdates, TrainingBeginsWhereTheWaitingOnesHaveLed) {
   TrainingTask task("d", *small.examples, 0);
   first.pop_back();
   EXPECT_EQ(task.start(plan, 1, small.model, {}, {}, false, first).error(), Error::kShape);
+}
+
+// What a device grants decides how the steps are arranged, or the refusal says what would do.
+TEST(TrainingMemory, FitsWhatIsGrantedOrSaysWhatWould) {
+  const SmallTask small;
+  plan::RoundPlan plan = small.plan(1);
+  plan.training.batch_size = 32;
+  TrainingTask unlimited("d", *small.examples, 0);
+  ASSERT_TRUE(unlimited.start(plan, 1, small.model).ok());
+  const train::MemoryPlan all = unlimited.memory();
+  EXPECT_EQ(all.slice_examples, 32U);
+  TrainingTask limited("d", *small.examples, all.total_bytes);  // a line short: the block need not be aligned
+  ASSERT_TRUE(limited.start(plan, 1, small.model).ok());
+  EXPECT_LT(limited.memory().slice_examples, 32U);
+  EXPECT_LT(limited.memory().total_bytes, all.total_bytes);
+  TrainingTask starved("d", *small.examples, 1000);
+  const Failure refused = starved.start(plan, 1, small.model);
+  EXPECT_EQ(refused.error(), Error::kNoMemory);
+  const std::string text = refused.text();
+  EXPECT_NE(text.find("model \"small\": training needs at least "), std::string::npos) << text;
+  const size_t enough = std::strtoull(text.c_str() + text.find("least ") + 6, nullptr, 10);
+  TrainingTask just("d", *small.examples, enough);
+  EXPECT_TRUE(just.start(plan, 1, small.model).ok());
 }
 
 }  // namespace
