@@ -517,7 +517,7 @@ TEST_F(CommandsTest, StatusShowsRoundsAndDevices) {
   result.mean_loss = 1.75;
   result.bits_per_coordinate = 3.5;
   expect_ok(open->close_round(result));
-  expect_ok(open->record_evaluation({2, 1, 100, 0.875, 0.5}));
+  expect_ok(open->record_evaluation({2, 1, 100, 0.875, 0.5, 1, 0.875, ""}));
   expect_ok(open->revoke("fan-1"));
   out_.str("");
   expect_ok(print_status(options, out_));

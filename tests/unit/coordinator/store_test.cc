@@ -340,9 +340,9 @@ TEST_F(StoreTest, DropsTheBlobsOfClosedRounds) {
 
 TEST_F(StoreTest, KeepsEvaluationsAndNumbersThatAreNotFinite) {
   run_rounds(1, 1);
-  ASSERT_OK(store_->record_evaluation({1, 0, 500, 0.125, 2.5}));  // before any round
-  ASSERT_OK(store_->record_evaluation({2, 1, 500, 0.5, 1.0}));
-  ASSERT_OK(store_->record_evaluation({2, 1, 600, 0.75, std::numeric_limits<double>::quiet_NaN()}));
+  ASSERT_OK(store_->record_evaluation({1, 0, 500, 0.125, 2.5, 1, 0.125, ""}));  // before any round
+  ASSERT_OK(store_->record_evaluation({2, 1, 500, 0.5, 1.0, 1, 0.5, ""}));
+  ASSERT_OK(store_->record_evaluation({2, 1, 600, 0.75, std::numeric_limits<double>::quiet_NaN(), 1, 0.75, ""}));
   reopen();
   Result<std::vector<RoundHistory>> history = store_->history();
   ASSERT_TRUE(history.ok());
