@@ -8,6 +8,7 @@ import math
 import pathlib
 import sys
 
+sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "train"))
 from make_golden import counter, np, torch  # noqa: E402  (it ends with 77 where PyTorch is missing)

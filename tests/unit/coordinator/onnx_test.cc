@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "coordinator/config/model_file.h"
 #include "coordinator/onnx/onnx_export.h"
 #include "coordinator/onnx/onnx_import.h"
@@ -93,6 +95,75 @@ TEST(Onnx, ModelsDrawnAtRandomReadBackAsTheyWere) {
                                                        << model_file_toml(read->spec);
     EXPECT_EQ(read->spec.loss, made.spec.loss);
     EXPECT_TRUE(read->parameters == made.parameters) << "seed " << seed;
+  }
+}
+
+// One node between an input and an output of 4 values.
+Failure refusal(const std::function<void(OnnxGraph&)>& change) {
+  OnnxGraph graph;
+  graph.opset = 13;
+  graph.name = "graph";
+  graph.inputs = {{"input", OnnxType::kFloat, {-1, 4}}};
+  graph.outputs = {{"output", OnnxType::kFloat, {-1, 4}}};
+  graph.nodes = {{"Relu", "the-node", {"input"}, {"output"}, {}}};
+  change(graph);
+  const std::vector<uint8_t> file = write_onnx(graph);
+  Result<ImportedModel> read = imported(file);
+  return read ? Failure(Error::kOk) : read.failure();
+}
+
+TEST(Onnx, WhatItCannotTrainIsRefusedByNodeAndOperator) {
+  const Failure unknown = refusal([](OnnxGraph& graph) { graph.nodes[0].op = "HardSwish"; });
+  EXPECT_EQ(unknown.error(), Error::kUnsupported);
+  EXPECT_THAT(unknown.text(), HasSubstr("node the-node (HardSwish): runnel has no layer for this operator"));
+  EXPECT_THAT(refusal([](OnnxGraph& graph) { graph.nodes[0].inputs[0] = "nobody"; }).text(),
+              HasSubstr("comes from nowhere"));
+  EXPECT_THAT(refusal([](OnnxGraph& graph) { graph.nodes[0].outputs[0] = "else"; }).text(),
+              HasSubstr("no node gives the output output"));
+  EXPECT_THAT(refusal([](OnnxGraph& graph) { graph.opset = 6; }).text(), HasSubstr("operator set 6"));
+  EXPECT_THAT(refusal([](OnnxGraph& graph) {
+                graph.inputs[0].dims = {-1, -1};
+              }).text(),
+              HasSubstr("the input's size 1"));
+  EXPECT_THAT(refusal([](OnnxGraph& graph) {
+                graph.inputs.push_back({"second", OnnxType::kFloat, {-1, 4}});
+              }).text(),
+              HasSubstr("more than one input"));
+  EXPECT_THAT(refusal([](OnnxGraph& graph) { graph.nodes.push_back(graph.nodes[0]); }).text(),
+              HasSubstr("output is there twice"));
+  EXPECT_EQ(refusal([](OnnxGraph& graph) { graph.nodes.resize(kOnnxNodesMax + 1); }).error(), Error::kLimit);
+  EXPECT_FALSE(refusal([](OnnxGraph&) {}).ok()) << "nothing to train";
+}
+
+TEST(Onnx, ATensorMustHaveAsManyNumbersAsItsShape) {
+  const std::vector<uint8_t> bytes(8);
+  const auto with = [&](std::vector<int64_t> dims) {
+    return refusal([&](OnnxGraph& graph) { graph.initializers = {{"w", dims, OnnxType::kFloat, bytes}}; });
+  };
+  EXPECT_EQ(with({3}).error(), Error::kMalformed);
+  EXPECT_THAT(with({3}).text(), HasSubstr("tensor w: 3 values in its shape, 8 bytes of them"));
+  EXPECT_EQ(with({-2}).error(), Error::kLimit);
+  EXPECT_EQ(with({int64_t{1} << 40, int64_t{1} << 40}).error(), Error::kLimit);
+  EXPECT_EQ(with(std::vector<int64_t>(9, 1)).error(), Error::kLimit);
+}
+
+TEST(Onnx, MetadataOfAnotherModelIsNotBelieved) {
+  const Exported mlp = exported(builtin("digits-mlp"));
+  OnnxGraph graph = export_onnx(mlp.spec, mlp.layout, mlp.parameters);
+  // The same sizes with another activation: the graph has the last word.
+  std::string& text = graph.metadata[0].second;
+  text.replace(text.find("\"relu\""), 6, "\"tanh\"");
+  Result<ImportedModel> read = imported(write_onnx(graph));
+  ASSERT_TRUE(read.ok()) << read.failure().text();
+  EXPECT_EQ(read->spec.name.view(), "imported");
+  EXPECT_EQ(read->spec.layers[1].kind, plan::LayerKind::kRelu);
+}
+
+TEST(Onnx, EveryPrefixOfAFileIsRefused) {
+  const Exported made = exported(builtin("sensor-cnn"));
+  for (size_t size = 0; size < made.file.size(); size += 1 + size / 16) {
+    const std::vector<uint8_t> prefix(made.file.begin(), made.file.begin() + static_cast<ptrdiff_t>(size));
+    EXPECT_FALSE(imported(prefix).ok()) << size;
   }
 }
 
