@@ -366,11 +366,11 @@ void RoundEngine::handle_timeout(Instant now) {
     assignments_.handle_timeout(now);
     assign(now);
   }
+  if (timers_.take_expired(Timer::kAggregate, now)) aggregate(now);
   const bool grace_over = timers_.take_expired(Timer::kGrace, now);
   if (timers_.take_expired(Timer::kDeadline, now) || grace_over) consider(now);
 }
 
-  if (timers_.take_expired(Timer::kAggregate, now)) aggregate(now);
 // --- rounds ---
 
 // Plans of the newest version for those who have nothing else to do. Not when the version is about to be replaced.
@@ -440,10 +440,6 @@ void RoundEngine::prepare_close(Instant now) {
   phase_ = Phase::kClosing;
   timers_.stop(Timer::kDeadline);
   timers_.stop(Timer::kGrace);
-  in_flight_ = std::make_unique<StoreRequest>(std::move(request));
-}
-
-// What the coordinator has moves as the optimizer says; what devices hold follows as the downlink allows.
   aggregate(now);
 }
 
@@ -457,6 +453,10 @@ void RoundEngine::aggregate(Instant now) {
   move_model(sums_.close(request.result), request.result);
   if (std::string weak = sums_.weakness(); !weak.empty())
     warnings_.push_back("round " + std::to_string(round_.round) + ": " + weak);
+  in_flight_ = std::make_unique<StoreRequest>(std::move(request));
+}
+
+// What the coordinator has moves as the optimizer says; what devices hold follows as the downlink allows.
 void RoundEngine::move_model(std::span<const double> aggregate, RoundResult& result) const {
   std::vector<float> exact(exact_model().begin(), exact_model().end());
   OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored
