@@ -111,7 +111,7 @@ class Fleet {
     std::vector<uint8_t> block(train::evaluation_memory(spec, 24)->total_bytes + Arena::kAlignment);
     Arena arena(block);
     Result<train::Evaluator> evaluator = train::Evaluator::create(spec, 24, arena);
-    uint32_t correct = 0;
+    uint64_t correct = 0;
     uint32_t examples = 0;
     for (size_t i = kDevices; i < points_.size(); ++i) {
       EXPECT_TRUE(evaluator->start(model(), *points_[i]).ok());
@@ -120,7 +120,7 @@ class Fleet {
       correct += evaluator->metrics().correct;
       examples += evaluator->metrics().examples;
     }
-    return static_cast<double>(correct) / examples;
+    return static_cast<double>(correct) / static_cast<double>(examples);
   }
 
  private:
