@@ -20,6 +20,7 @@ constexpr Duration kGoodbyeTime = milliseconds(500);
 constexpr int kMessagesPerTurn = 2048;
 // Free memory goes back to the system when it has been busy and now nothing is due for a while.
 constexpr uint64_t kMessagesOfABurst = 1000;
+constexpr uint64_t kSleepersOfABurst = 100;
 constexpr Duration kQuiet = seconds(1);
 
 std::string model_sha256(const ModelRecord& model) {
@@ -56,7 +57,9 @@ Failure CoordinatorSession::run() {
   for (;;) {
     take_messages();
     const Instant now = clock_.now();
+    const size_t awake = channels_.awake_sessions();
     channels_.handle_timeout(now);
+    asleep_since_release_ += awake - std::min(awake, channels_.awake_sessions());
     take_channel_events(now);
     engine_.handle_timeout(now);
     if (evaluation_ == nullptr || !evaluation_->full()) store_decisions(now);
@@ -66,10 +69,11 @@ Failure CoordinatorSession::run() {
     if (host::stop_requested()) return Error::kOk;
     if (may_exit(now)) return Error::kOk;
     const Duration wait = pause(clock_.now());
-    if (wait >= kQuiet && messages_since_release_ >= kMessagesOfABurst) {
+    const bool much = messages_since_release_ >= kMessagesOfABurst || asleep_since_release_ >= kSleepersOfABurst;
+    if (wait >= kQuiet && much) {
       // What many devices at once needed (handshakes, records of sessions that sleep by now) is not needed any more.
       host::release_unused_memory();
-      messages_since_release_ = 0;
+      messages_since_release_ = asleep_since_release_ = 0;
     }
     RUNNEL_TRY(link_.wait(wait));
   }

@@ -65,6 +65,7 @@ class CoordinatorSession {
   host::MonotonicClock clock_;
   std::vector<uint8_t> received_;
   uint64_t messages_since_release_ = 0;
+  uint64_t asleep_since_release_ = 0;
   std::vector<uint8_t> outgoing_;
   std::map<uint32_t, RoundResult> unevaluated_;  // rounds closed, their figures still to come
   std::optional<Evaluation> newest_;
