@@ -10,6 +10,7 @@
 #include "coordinator/commands/export_command.h"
 #include "coordinator/commands/init_command.h"
 #include "coordinator/commands/models_command.h"
+#include "coordinator/commands/safetensors.h"
 #include "coordinator/config/model_file.h"
 #include "coordinator/onnx/onnx_export.h"
 #include "coordinator/store/sqlite_store.h"
@@ -119,6 +120,20 @@ TEST_F(StartingModelTest, TheListNamesEveryBuiltinModel) {
   ASSERT_TRUE(print_models({"", trained_file()}, out_).ok());
   EXPECT_THAT(out_.str(), HasSubstr("name = \"digits-mlp\""));
   EXPECT_TRUE(parse_model_file(out_.str()).ok());
+}
+
+TEST(Safetensors, EveryKindOfTensorHasItsShape) {
+  const plan::ModelSpec spec = *parse_model_file(std::string(find_builtin_model("gru-char")->toml));
+  const plan::ModelLayout layout = *plan::make_layout(spec);
+  const std::vector<std::vector<uint32_t>> expected = {{96, 32}, {384, 32},       {384, 128}, {384},
+                                                       {384},    {96, 128, 1, 1}, {96}};
+  ASSERT_EQ(layout.tensors.size(), expected.size());
+  for (size_t index = 0; index < expected.size(); ++index)
+    EXPECT_EQ(tensor_shape(spec, layout.tensors[index]), expected[index]) << layout.tensors[index].name.c_str();
+  const plan::ModelSpec net = *parse_model_file(std::string(find_builtin_model("mobilenet-tiny")->toml));
+  const plan::ModelLayout net_layout = *plan::make_layout(net);
+  EXPECT_EQ(tensor_shape(net, net_layout.tensors[1]), (std::vector<uint32_t>{16}));
+  EXPECT_EQ(tensor_shape(net, net_layout.tensors[3]), (std::vector<uint32_t>{16, 1, 3, 3}));
 }
 
 }  // namespace
