@@ -52,7 +52,7 @@ inline RunRecord sample_record(const std::string& codec = "qsgd", uint64_t bytes
   }
   recorder.link_notice(1, true, 3.0);
   recorder.link_notice(1, false, 4.5);
-  recorder.finished({3, 0.9, 0.667, "abc123", 1234}, 6.1);
+  recorder.finished({3, 0.9, 0.667, "abc123", 1234, "accuracy", 0.9, {}}, 6.1);
   recorder.close(7.0);
   return recorder.record();
 }
