@@ -32,7 +32,7 @@ namespace runnel::coordinator {
 struct UploadOptions {
   uint64_t bytes_max = 256ULL << 20;        // of all parts together
   uint64_t update_bytes_max = 64ULL << 20;  // of one update
-  size_t moving_max = 768;                  // uploads in chunks of which bytes came within the last 5 s
+  size_t moving_max = 4096;                 // uploads in chunks of which bytes came within the last 30 s
   uint64_t unsaved_bytes_max = 256 * 1024;  // of one device, before they are made durable at once
   Duration save_after = seconds(1);         // otherwise, after they came
   Duration save_retry_after = seconds(2);   // after the disk refused
@@ -103,7 +103,7 @@ class UploadTable {
   void erase(std::map<std::string, Upload>::iterator upload);
   Instant save_due() const;
 
-  static constexpr Duration kMoves = seconds(5);
+  static constexpr Duration kMoves = seconds(30);
   static constexpr Duration kCountedAgain = milliseconds(100);
   // A part that was touched this recently is in use and does not give way.
   static constexpr Duration kActive = seconds(30);

@@ -45,7 +45,7 @@ class CoordinatorChannels {
   struct Options {
     bool plaintext = false;                     // insecure: frames travel as they are, nobody is who they say
     size_t sessions_max = 20'000;               // open sessions; the one heard from least recently gives way
-    size_t awake_sessions_max = 1024;           // of those, the ones that keep their record buffers
+    size_t awake_sessions_max = 4096;           // of those, the ones that keep their record buffers
     Duration awake_idle_max = seconds(10);      // without a record from the device or to it, they are freed too
     size_t half_open_max = 256;                 // handshakes under way; the oldest gives way
     Duration half_open_timeout = seconds(180);  // from a handshake's first message to its end

@@ -109,7 +109,7 @@ TEST_F(MovingUploads, OnlySoManyAtATime) {
 
 TEST_F(MovingUploads, WhoStopsMovingGivesHisTurnAwayAndKeepsHisBytes) {
   for (int device = 0; device < 3; ++device) EXPECT_EQ(offer(device), Error::kOk);
-  now_ += milliseconds(4900);
+  now_ += milliseconds(29900);
   const std::vector<uint8_t> bytes(1000);
   EXPECT_TRUE(table_.add("2", {1, 0, bytes}, now_).ok());
   EXPECT_EQ(offer(3), Error::kBusy);

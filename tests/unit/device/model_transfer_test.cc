@@ -177,7 +177,7 @@ TEST_F(Transfer, ADeltaThatDoesNotHoldIsReplacedByTheFullModel) {
       {"from version 1 to 3", [](auto& d) { d.model_version = 3; }},
       {"does not lead to the coordinator's model", [](auto& d) { d.checksum ^= 1; }},
       {"does not lead to the coordinator's model", [](auto& d) { d.multiples.scale *= 2.0F; }},
-      {"a delta of 290 parameters for a model of 291", [](auto& d) { d.multiples.count = 290; }},
+      {"a delta of 290 parameters for a model that shares 291", [](auto& d) { d.multiples.count = 290; }},
       {"is not a power of two", [](auto& d) { d.multiples.scale = 0.3F; }},
       {"is not finite", [](auto& d) { d.multiples.scale = std::numeric_limits<float>::quiet_NaN(); }},
       {"delta", [](auto& d) { d.multiples.payload = garbage; }},
