@@ -53,7 +53,8 @@ Failure read_kind(TomlTable& table, Kind& kind) {
     }
     known.append(", ").append(alias.name);
   }
-  return table.at("kind", Error::kUnknownName, "must be " + known + "; not " + kind.name);
+  // The wrong word first: a failure's text has an end, and the list of kinds is long.
+  return table.at("kind", Error::kUnknownName, "'" + kind.name.substr(0, 40) + "' is none of " + known);
 }
 
 Failure check_keys(const TomlTable& table, const Kind& kind) {

@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadModel{FLAT, Error::kMalformed, "the model has no layers"},
         BadModel{FLAT "[[layer]]\nunits = 2\n", Error::kMalformed, "layer 0: line 4: layer.kind is missing"},
         BadModel{FLAT DENSE "[[layer]]\nkind = \"softmax\"\n", Error::kUnknownName,
-                 "layer 1: line 8: layer.kind must be dense"},
+                 "layer 1: line 8: layer.kind 'softmax' is none of dense"},
         BadModel{FLAT "[[layer]]\nkind = 3\n", Error::kMalformed, "layer 0: line 5: layer.kind must be a string"},
         BadModel{FLAT "[[layer]]\nkind = \"dense\"\n", Error::kMalformed, "layer 0: line 4: layer.units is missing"},
         BadModel{FLAT DENSE "kernel = 3\n", Error::kUnknownName, "layer 0: line 7: layer.kernel is not for dense"},
