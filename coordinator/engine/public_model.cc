@@ -161,9 +161,9 @@ void follow(const DownlinkSpec& downlink, size_t shared_count, const ModelRecord
     result.model.parameters = std::move(exact);
   } else {
     const auto shared = static_cast<std::ptrdiff_t>(shared_count);
-    NextModel next = next_public_model(
-        downlink, {held.version, {held.parameters.begin(), held.parameters.begin() + shared}},
-        std::span(exact).first(shared_count));
+    NextModel next =
+        next_public_model(downlink, {held.version, {held.parameters.begin(), held.parameters.begin() + shared}},
+                          std::span(exact).first(shared_count));
     result.model.parameters = std::move(next.parameters);
     result.model.parameters.insert(result.model.parameters.end(), held.parameters.begin() + shared,
                                    held.parameters.end());

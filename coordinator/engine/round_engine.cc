@@ -312,8 +312,10 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
   record.sample_count = update.sample_count;
   record.mean_loss = update.mean_loss;
   const plan::LocalEvaluation& found = update.evaluation;
-  record.evaluation = {update.round,       device,           update.sequence,    static_cast<uint8_t>(found.metric),
-                       found.examples,     found.loss_before, found.value_before, found.loss_after,
+  record.evaluation = {update.round,       device,
+                       update.sequence,    static_cast<uint8_t>(found.metric),
+                       found.examples,     found.loss_before,
+                       found.value_before, found.loss_after,
                        found.value_after};
   record.coordinates = options_.layout.shared_count;
   record.payload_bytes = 0;

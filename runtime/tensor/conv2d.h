@@ -4,9 +4,9 @@
 //
 // Shapes: input [examples][channels][height][width], weight [units][channels / groups][kernel_height][kernel_width],
 // bias [units], output [examples][units][output_height][output_width], all row-major. Memory: conv2d_workspace() floats
-// from the caller, whatever the batch. Where rows are long compared with the kernel, a pass reads the taps from a padded
-// copy of some rows (conv2d_direct.h); else, and for the input's gradient under strides, patches are unfolded, of one
-// example and at most 32,768 values (or one output row) at a time; a 1x1 kernel needs neither.
+// from the caller, whatever the batch. Where rows are long compared with the kernel, a pass reads the taps from a
+// padded copy of some rows (conv2d_direct.h); else, and for the input's gradient under strides, patches are unfolded,
+// of one example and at most 32,768 values (or one output row) at a time; a 1x1 kernel needs neither.
 #pragma once
 
 #include <cstddef>

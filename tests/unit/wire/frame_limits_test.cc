@@ -185,8 +185,8 @@ TEST(FrameLimits, RoundPlanOptimizers) {
   using T = plan::TrainingSpec;
   expect_good(with([](T&) {}));
   expect_good(with([](T& t) { t.optimizer = plan::Optimizer::kAdamW; }));
-  expect_bad(with([](T& t) { t.optimizer = static_cast<plan::Optimizer>(plan::kOptimizerCount); }),
-             Error::kUnsupported, "RoundPlan: optimizer 4 is not known here");
+  expect_bad(with([](T& t) { t.optimizer = static_cast<plan::Optimizer>(plan::kOptimizerCount); }), Error::kUnsupported,
+             "RoundPlan: optimizer 4 is not known here");
   bad([](T& t) { t.beta1 = 1.0F; }, "beta1");
   bad([](T& t) { t.beta2 = 1.0F; }, "beta2");
   bad([](T& t) { t.epsilon = 0.0F; }, "epsilon");
