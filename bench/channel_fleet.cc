@@ -75,6 +75,11 @@ void ChannelFleet::carry_up(size_t i) {
   }
 }
 
+void ChannelFleet::send_up(size_t i) {
+  const host::RoutingId from = address(i);
+  while (devices_[i].channel->poll_message(message_)) on_the_way_.emplace_back(from, message_);
+}
+
 void ChannelFleet::carry_down() {
   for (host::CoordinatorEvent event; coordinator_->poll_event(event);) {
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/host/coordinator_channels.h"
@@ -44,6 +45,17 @@ class ChannelFleet {
 
   // Hands everything that the device has to send to the coordinator.
   void carry_up(size_t i);
+  // The same in two steps: what devices send is on its way, and then all of it arrives, with `taken` called after each
+  // message. So what a device's own work costs, and does to the caches, is no part of the coordinator's.
+  void send_up(size_t i);
+  template <typename Taken>
+  void arrive(const Taken& taken) {
+    for (const auto& [from, message] : on_the_way_) {
+      coordinator_->handle_message(from, message, now());
+      taken();
+    }
+    on_the_way_.clear();
+  }
   // Hands everything that the coordinator has to send to the devices, dropping their plaintexts.
   void carry_down();
   // Both, until nothing is left.
@@ -70,6 +82,7 @@ class ChannelFleet {
   std::vector<Device> devices_;
   double coordinator_seconds_ = 0.0;
   std::vector<uint8_t> message_;
+  std::vector<std::pair<host::RoutingId, std::vector<uint8_t>>> on_the_way_;
 };
 
 }  // namespace runnel::bench

@@ -19,7 +19,7 @@
 #include "bench/stopwatch.h"
 #include "bench/summary.h"
 #include "fleet/machine_line.h"
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 
 namespace runnel::bench {
 namespace {
@@ -96,7 +96,7 @@ void run_vector(const Options& options, const NamedValues& data, BenchRun& run) 
   trial.seconds_min = options.seconds;
   trial.seeds = large ? 2 : options.seeds;
   for (const std::string& kernel : options.kernels) {
-    if (!codec::limit_instruction_set(kernel)) {
+    if (!limit_instruction_set(kernel)) {
       print_skipped(run, "this processor or this build has no kernel \"" + kernel + "\"");
       continue;
     }
@@ -117,7 +117,7 @@ void run_vector(const Options& options, const NamedValues& data, BenchRun& run) 
       print_row(run, run_rotation_trial(data, options.seconds));
     }
   }
-  codec::limit_instruction_set("auto");
+  limit_instruction_set("auto");
   const auto is_wanted = [&](const std::string& scheme) { return wanted(options.schemes, scheme); };
   for (TrialRow& row : run_rival_trials(data, is_wanted, options.seconds)) print_row(run, std::move(row));
 }

@@ -4,9 +4,9 @@
 #include <cstdio>
 
 #include "bench/stopwatch.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/base/rng.h"
 #include "runtime/codec/accumulate.h"
-#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/rotation.h"
 #include "runtime/codec/scheme.h"
 #include "runtime/codec/update_codec.h"
@@ -184,7 +184,7 @@ std::optional<TrialRow> run_trial(const NamedValues& data, const SweepPoint& poi
   row.data = data.name;
   row.scheme = point.scheme;
   row.parameter = point.parameter;
-  row.kernel = codec::instruction_set();
+  row.kernel = instruction_set();
   row.coordinates = values.size();
   row.typical = point.typical;
   row.bits_per_coordinate = 8.0 * bytes / seeds / static_cast<double>(count);
@@ -232,7 +232,7 @@ std::optional<TrialRow> run_round_trial(const NamedValues& data, double seconds_
   row.data = data.name;
   row.scheme = "64 x qsgd_inf/fixed";
   row.parameter = "s=7";
-  row.kernel = codec::instruction_set();
+  row.kernel = instruction_set();
   row.coordinates = data.values.size();
   row.bits_per_coordinate = 8.0 * static_cast<double>(tensors[0].payload.size() + header_bytes(tensors[0])) /
                             static_cast<double>(data.values.size());
@@ -257,7 +257,7 @@ TrialRow run_rotation_trial(const NamedValues& data, double seconds_min) {
   row.data = data.name;
   row.scheme = "rotation alone";
   row.parameter = "-";
-  row.kernel = codec::instruction_set();
+  row.kernel = instruction_set();
   row.coordinates = data.values.size();
   row.bits_per_coordinate = 32.0;
   row.nmse = relative_error(back, data.values);

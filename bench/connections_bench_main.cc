@@ -9,12 +9,15 @@
 #include <optional>
 #include <stdexcept>
 
+#include "bench/load_device.h"
 #include "bench/load_generator.h"
 #include "bench/made_up_update.h"
 #include "bench/measured_coordinator.h"
+#include "coordinator/engine/coordinator_engine.h"
 #include "fleet/enrolment.h"
 #include "fleet/machine_line.h"
 #include "fleet/work_folder.h"
+#include "runtime/host/coordinator_channels.h"
 
 namespace runnel::bench {
 namespace {
@@ -27,12 +30,16 @@ struct Options {
   std::string codec = "qsgd_inf";
   uint32_t bits = 8;
   bool upload = false;
+  bool reconnect = true;
   std::string work;
   std::string bin;
   uint32_t timeout_s = 1800;
 };
 
 using Clock = std::chrono::steady_clock;
+
+// Longer than a session stays awake without use.
+constexpr unsigned kQuietSeconds = 12;
 
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -51,6 +58,7 @@ class Bench {
   void idle(LoadGenerator& load, MeasuredCoordinator& coordinator);
   void reconnect(LoadGenerator& load, MeasuredCoordinator& coordinator);
   void upload(LoadGenerator& load, MeasuredCoordinator& coordinator);
+  uint64_t upload_bound(const ProcessFigures& idle) const;
 
   Options options_;
   ProcessFigures empty_;
@@ -121,9 +129,37 @@ void Bench::reconnect(LoadGenerator& load, MeasuredCoordinator& coordinator) {
   print_memory("idle, after all reconnected", coordinator.figures());
 }
 
+// What the coordinator may take while all upload, from its own limits and what it took while all were idle.
+uint64_t Bench::upload_bound(const ProcessFigures& idle) const {
+  constexpr uint64_t kAwakeBytes = 46 * 1024;  // of a session, mbedTLS's record buffers above all
+  constexpr uint64_t kMessageBytes = 4608;     // of a chunk on its way: its record, and ZeroMQ's and malloc's part
+  constexpr uint64_t kPercentBetween = 10;     // of what is allocated and freed: pieces that malloc cannot join
+  const coordinator::CoordinatorOptions engine;
+  const host::CoordinatorChannels::Options channels;
+  const uint64_t awake = std::min<uint64_t>(options_.devices, channels.awake_sessions_max);
+  const uint64_t let_in = std::min<uint64_t>(options_.devices, engine.uploads_bytes_max / options_.update_bytes);
+  const uint64_t updates = std::min<uint64_t>(engine.uploads_bytes_max, let_in * options_.update_bytes);
+  const uint64_t windows = let_in * (engine.window_bytes / LoadDevice::kChunkBytes) * kMessageBytes;
+  const uint64_t sessions = awake * kAwakeBytes;
+  const uint64_t saving = coordinator::UploadTable::kSaveBytesMax;
+  const uint64_t between = (updates + windows + sessions + saving) * kPercentBetween / 100;
+  const auto mb = [](uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  const uint64_t bound = idle.resident_bytes + updates + windows + sessions + saving + between;
+  std::printf(
+      "%-34s idle %.0f + updates %.0f + windows of %llu uploads %.0f + %llu awake sessions %.0f + parts %.0f "
+      "+ between them %.0f = %.0f MB\n",
+      "bound, before they start", mb(idle.resident_bytes), mb(updates), static_cast<unsigned long long>(let_in),
+      mb(windows), static_cast<unsigned long long>(awake), mb(sessions), mb(saving), mb(between), mb(bound));
+  std::fflush(stdout);
+  return bound;
+}
+
 void Bench::upload(LoadGenerator& load, MeasuredCoordinator& coordinator) {
   wait_for("the round's plan", load, coordinator, [&](const LoadSum& sum) { return sum.planned == options_.devices; });
+  if (options_.reconnect) ::sleep(kQuietSeconds);
   const ProcessFigures before = coordinator.figures();
+  print_memory("quiet, before they upload", before);
+  const uint64_t bound = upload_bound(before);
   load.command(LoadCommand::kUpload);
   const double took_s =
       wait_for("uploading", load, coordinator, [&](const LoadSum& sum) { return sum.durable == options_.devices; });
@@ -135,9 +171,14 @@ void Bench::upload(LoadGenerator& load, MeasuredCoordinator& coordinator) {
       options_.devices, options_.update_bytes, took_s, options_.devices / took_s, 1e3 * processor_s / options_.devices,
       options_.devices / processor_s, static_cast<unsigned long long>(load.sum().refusals));
   print_memory("after all updates", after);
-  std::printf("%-34s resident %9.0f KB, the updates themselves were %.0f KB\n", "peak",
-              static_cast<double>(after.resident_bytes_max) / 1024.0,
-              static_cast<double>(options_.devices) * options_.update_bytes / 1024.0);
+  std::printf("%-34s resident %9.0f KB = %.0f MB, the updates themselves were %.0f MB; the bound of %.0f MB %s\n",
+              "peak", static_cast<double>(after.resident_bytes_max) / 1024.0,
+              static_cast<double>(after.resident_bytes_max) / 1e6,
+              static_cast<double>(options_.devices) * options_.update_bytes / 1e6, static_cast<double>(bound) / 1e6,
+              after.resident_bytes_max <= bound ? "held" : "DID NOT HOLD");
+  std::fflush(stdout);
+  ::sleep(kQuietSeconds);
+  print_memory("after 12 s of quiet", coordinator.figures());
 }
 
 int Bench::run() {
@@ -172,7 +213,7 @@ int Bench::run() {
   {
     LoadGenerator load(load_options);
     idle(load, coordinator);
-    reconnect(load, coordinator);
+    if (options_.reconnect) reconnect(load, coordinator);
     if (options_.upload) upload(load, coordinator);
   }
   coordinator.stop();
@@ -193,6 +234,7 @@ int main(int argc, char** argv) {
   app.add_option("--idle", options.idle_s, "seconds of silence before memory is read")
       ->capture_default_str()
       ->check(CLI::Range(1, 3600));
+  app.add_flag("!--no-reconnect", options.reconnect, "leave out that all come back on new connections");
   app.add_flag("--upload", options.upload, "every device uploads an update at the same moment");
   app.add_option("--update-bytes", options.update_bytes, "of an update")
       ->capture_default_str()

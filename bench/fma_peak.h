@@ -1,5 +1,5 @@
 // What one core can do at most: multiplications and additions on registers, with the instruction set that the training
-// kernels use now (see tensor/instruction_set.h). A fused multiply-add counts as two operations.
+// kernels use now (see base/instruction_set.h). A fused multiply-add counts as two operations.
 #pragma once
 
 namespace runnel::bench {

@@ -92,7 +92,7 @@ void LoadDevice::handle_frame(ByteView bytes, Instant now) {
   if (!message) throw std::runtime_error(message.failure().text());
   if (const auto* welcome = std::get_if<wire::Welcome>(&*message)) {
     state_ = State::kWelcomed;
-    chunk_bytes_ = welcome->chunk_bytes_max;
+    chunk_bytes_ = std::min(welcome->chunk_bytes_max, kChunkBytes);
     window_bytes_ = welcome->window_bytes;
     sequence_ = std::max(sequence_, welcome->last_sequence);
     if (!blob_.empty()) send_offer();

@@ -20,6 +20,7 @@ namespace runnel::bench {
 class LoadDevice {
  public:
   enum class State : uint8_t { kAway, kConnecting, kWelcomed };
+  static constexpr uint32_t kChunkBytes = 4096;  // as a device makes them that does not know its link yet
 
   // Throws std::runtime_error. A session of an earlier time is taken from `session_path`, and kept there.
   LoadDevice(host::ZmqContext& context, host::Entropy& entropy, const host::DeviceBundle& bundle,
@@ -36,7 +37,8 @@ class LoadDevice {
   void upload(const MadeUpUpdate& update, Instant now);
 
   State state() const { return state_; }
-  bool busy() const { return state_ == State::kConnecting || !blob_.empty(); }
+  // Not while it waits for the turn that it was given.
+  bool busy() const { return state_ == State::kConnecting || (!blob_.empty() && !offer_again_); }
   const std::optional<plan::RoundPlan>& plan() const { return plan_; }
   uint64_t updates_durable() const { return updates_durable_; }
   uint64_t refusals() const { return refusals_; }

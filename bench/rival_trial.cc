@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "bench/stopwatch.h"
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/update_codec.h"
 
 #ifdef RUNNEL_BENCH_ZSTD
@@ -154,7 +154,7 @@ void run(const NamedValues& data, Fixed& fixed, const Compressor& compressor, do
         [&] { compressor.expand(packed, bytes, expanded); });
   }
   rows.push_back(row_of(data, compressor.name + "/" + fixed.name, "-", bytes, whole));
-  rows.back().kernel = codec::instruction_set();
+  rows.back().kernel = instruction_set();
   rows.back().nmse = error;
   if (seconds_min <= 0.0) return;
   rows.push_back(row_of(data, compressor.name + " alone/" + fixed.name, "-", bytes, alone));

@@ -11,7 +11,7 @@
 #include "bench/train_contest.h"
 #include "bench/train_server.h"
 #include "fleet/machine_line.h"
-#include "runtime/tensor/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 
 namespace runnel::bench {
 namespace {
@@ -52,11 +52,11 @@ int bench(const Options& options, const std::string& command) {
   contest.command = command;
   std::vector<std::unique_ptr<Contestant>> contestants;
   for (const std::string& kernel : options.kernels) {
-    if (!tensor::limit_instruction_set(kernel)) {
+    if (!limit_instruction_set(kernel)) {
       contest.skipped.push_back("runnel " + kernel + ": this processor or this build does not have it");
       continue;
     }
-    const std::string set(tensor::instruction_set());
+    const std::string set(instruction_set());
     contestants.push_back(std::make_unique<Contestant>(
         "runnel " + set, std::vector<std::string>{self.string(), "--serve", "--kernel", kernel}));
   }
@@ -73,6 +73,7 @@ int bench(const Options& options, const std::string& command) {
   write_file(options.html, contest_html(contest));
   std::printf("%s\n%s\n", contest.machine.c_str(), contest.command.c_str());
   for (const auto& [name, peak] : contest.peak_gflops) std::printf("peak, %s: %.1f GFLOP/s\n", name.c_str(), peak);
+  for (const auto& [name, what] : contest.runs_on) std::printf("%s: %s\n", name.c_str(), what.c_str());
   std::printf("\n%s", contest_markdown(contest).c_str());
   for (const std::string& line : contest.skipped) std::printf("%s\n", line.c_str());
   return 0;
@@ -103,7 +104,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   try {
     if (!serve) return runnel::bench::bench(options, command);
-    if (!runnel::tensor::limit_instruction_set(options.kernels.front())) return 1;
+    if (!runnel::limit_instruction_set(options.kernels.front())) return 1;
     runnel::bench::serve_training();
     return 0;
   } catch (const std::exception& error) {

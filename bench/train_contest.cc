@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <fstream>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -64,6 +66,26 @@ std::vector<double> Contestant::ask(const std::string& question) {
   return numbers;
 }
 
+std::string Contestant::runs_on() const {
+  const std::string folder = "/proc/" + std::to_string(process_) + "/";
+  std::string threads = "?";
+  std::ifstream status(folder + "status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Threads:")) threads = line.substr(line.find_first_not_of(" \t", 8));
+  }
+  std::string result = threads + (threads == "1" ? " thread" : " threads");
+  std::ifstream maps(folder + "maps");
+  std::set<std::string> seen;
+  for (std::string line; std::getline(maps, line);) {
+    const size_t path = line.find('/');
+    if (path == std::string::npos || !seen.insert(line.substr(path)).second) continue;
+    const std::string name = line.substr(line.rfind('/') + 1);
+    if (name.find("blas") != std::string::npos || name.find("mkl") != std::string::npos)
+      result += ", " + line.substr(path);
+  }
+  return result;
+}
+
 void run_contest(std::vector<std::unique_ptr<Contestant>>& contestants, unsigned turns, double seconds,
                  Contest& contest) {
   std::signal(SIGPIPE, SIG_IGN);  // of a contestant that could not start
@@ -83,6 +105,7 @@ void run_contest(std::vector<std::unique_ptr<Contestant>>& contestants, unsigned
             answered[contestant->name()] = true;
             rates[contestant->name()].push_back(answer[0]);
             memory[contestant->name()] = answer[1] / 1024.0;
+            contest.runs_on[contestant->name()] = contestant->runs_on();
           }
           const std::vector<double> peak = contestant->ask("peak");
           if (peak.size() == 1) {

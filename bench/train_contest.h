@@ -25,6 +25,10 @@ class Contestant {
   // The numbers of its answer; none when it cannot, or has ended.
   std::vector<double> ask(const std::string& question);
 
+  // "1 thread, /usr/lib/.../libblas.so.3": how many threads it has now, and the libraries for linear algebra that it
+  // has loaded.
+  std::string runs_on() const;
+
  private:
   std::string name_;
   int process_ = -1;
@@ -46,9 +50,10 @@ struct Contest {
   std::string machine;
   std::string command;
   unsigned turns = 0;
-  std::map<std::string, double> peak_gflops;  // of contestants that know it
-  std::vector<ContestRow> rows;               // model by model, batch by batch
-  std::vector<std::string> skipped;           // lines for people: who did not take part
+  std::map<std::string, double> peak_gflops;   // of contestants that know it
+  std::map<std::string, std::string> runs_on;  // see Contestant::runs_on()
+  std::vector<ContestRow> rows;                // model by model, batch by batch
+  std::vector<std::string> skipped;            // lines for people: who did not take part
 };
 
 // Asks everybody for every model and batch, `turns` times round, so that all see the same weather.

@@ -125,6 +125,7 @@ std::string contest_json(const Contest& contest) {
   json["command"] = contest.command;
   json["turns"] = contest.turns;
   json["peak_gflops"] = contest.peak_gflops;
+  json["runs_on"] = contest.runs_on;
   json["skipped"] = contest.skipped;
   json["rows"] = nlohmann::ordered_json::array();
   for (const ContestRow& row : contest.rows) {
@@ -156,6 +157,7 @@ std::string contest_html(const Contest& contest) {
            std::string(model.description).c_str(), model.mflop_per_image);
     for (const unsigned batch : kTimedBatches) append_chart(html, contest, model, batch);
   }
+  for (const auto& [name, what] : contest.runs_on) append(html, "<p>%s: %s</p>\n", name.c_str(), what.c_str());
   for (const std::string& line : contest.skipped) append(html, "<p>%s</p>\n", line.c_str());
   return html + "</html>\n";
 }

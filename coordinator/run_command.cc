@@ -7,6 +7,7 @@
 #include "coordinator/store/sqlite_store.h"
 #include "runtime/host/dataset_file.h"
 #include "runtime/host/log.h"
+#include "runtime/host/release_memory.h"
 #include "runtime/host/stop_signal.h"
 
 namespace runnel::coordinator {
@@ -121,6 +122,7 @@ CLI::App* add_run_command(CLI::App& app, RunOptions& options) {
 }
 
 Failure run_coordinator(const RunOptions& options) {
+  host::keep_freed_memory();
   const StateFolder folder(options.state_folder);
   RUNNEL_TRY(folder.require());
   Result<RunInputs> inputs = load_run_inputs(folder);

@@ -9,6 +9,7 @@
 
 #include "device/request_command.h"
 #include "device/run_command.h"
+#include "runtime/plan/metric.h"
 
 namespace {
 
@@ -47,6 +48,11 @@ void add_run_options(CLI::App& command, runnel::device::RunOptions& options) {
       .add_option("--holdout", options.holdout,
                   "Share of the examples that the device evaluates on and does not train on (default 0)")
       ->check(CLI::Range(0.0, 0.9));
+  command
+      .add_option("--fine-tune", options.fine_tune_steps,
+                  "Steps by which each model that comes is fine-tuned for this device alone, and evaluated; with "
+                  "--holdout (default 0)")
+      ->check(CLI::Range(0U, runnel::plan::kFineTuneStepsMax));
   command.add_option("--part", options.part, "Emulation: this device's part of the data, from 0");
   command.add_option("--parts", options.parts, "Emulation: how many parts");
   command.add_option("--seed", options.seed,

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "device/keep_alive.h"
-#include "runtime/host/file_bytes.h"
 #include "runtime/host/log.h"
 #include "runtime/host/release_memory.h"
 #include "runtime/host/stop_signal.h"
@@ -19,13 +18,13 @@ DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, co
                              host::FrameDump& dump, Rng rng, ModelKeeper* keeper)
     : settings_(settings),
       link_(link),
-      channel_(channel),
+      uplink_({settings.endpoint, settings.session_path, ""}, link, channel),
       events_(events),
       dump_(dump),
       training_gate_(settings.training_conditions),
       link_gate_(settings.link_conditions),
       engine_(settings.engine, outbox, rng, clock_.now(), keeper),
-      task_(std::string(settings.engine.name.view()), examples, settings.arena_bytes_max) {}
+      task_(std::string(settings.engine.name.view()), examples, settings.training_bytes_max) {}
 
 Failure DeviceSession::run() {
   service_.tell_ready();
@@ -38,17 +37,14 @@ Failure DeviceSession::run_loop() {
   for (;;) {
     const Instant now = clock_.now();
     service_.handle_timeout(now);
-    take_link_events(now);
-    take_messages(now);
-    take_channel_events(now);
-    channel_.handle_timeout(now);
+    uplink_.turn(now, *this);
     look_at_conditions(now);
     tell_wall_clock(now);
     engine_.handle_timeout(now);
     const bool training = task_.active() && engine_.may_train();
     if (training) train_one_step(now);
     while (const std::optional<Action> action = engine_.poll_action(now)) carry_out(*action, now);
-    flush(now);
+    uplink_.flush();
     report();
     if (engine_.state() == DeviceState::kFinished) return Error::kOk;
     if (engine_.state() == DeviceState::kRefused) {
@@ -59,9 +55,10 @@ Failure DeviceSession::run_loop() {
       return Error::kOk;
     }
     Duration pause = host::DeviceLink::kForever;
-    const Instant next = std::min({engine_.next_timeout(), channel_.next_timeout(), look_at_, service_.next_timeout()});
+    const Instant next = std::min({engine_.next_timeout(), uplink_.next_timeout(), look_at_, service_.next_timeout()});
     if (next != kNever) pause = std::max(Duration::zero(), next - clock_.now());
-    if (training || !unsent_.empty()) pause = std::min<Duration>(pause, training ? Duration::zero() : milliseconds(20));
+    if (training || uplink_.congested())
+      pause = std::min<Duration>(pause, training ? Duration::zero() : milliseconds(20));
     RUNNEL_TRY(link_.wait(pause));
   }
 }
@@ -90,89 +87,38 @@ void DeviceSession::report_gate(const char* name, const Gate& gate) {
   events_.write("gate", {{"of", std::string_view(name)}, {"open", gate.open()}, {"why", std::string_view(gate.why())}});
 }
 
-void DeviceSession::take_link_events(Instant now) {
-  for (host::LinkEvent event{}; link_.poll_event(event);) {
-    switch (event) {
-      case host::LinkEvent::kConnected:
-        channel_.handle_connected(now);
-        break;
-      case host::LinkEvent::kDisconnected:
-      case host::LinkEvent::kConnectFailed:
-        channel_.handle_disconnected();
-        session_announced_ = false;
-        unsent_.clear();
-        engine_.handle_link_down(now, event == host::LinkEvent::kDisconnected ? "connection lost" : "no connection");
-        break;
-    }
-  }
+void DeviceSession::on_session_up(Instant now) {
+  engine_.handle_session_up(now);
 }
 
-void DeviceSession::take_messages(Instant now) {
-  while (link_.receive(received_)) {
-    channel_.handle_message(received_, now);
-    take_channel_events(now);
-    while (channel_.poll_plaintext(received_)) {
-      if (dump_.enabled()) {
-        const Result<wire::Message> message = wire::decode_frame(received_);
-        dump_.write("in", message ? wire::message_name(*message) : "malformed", "rnl", received_);
-      }
-      engine_.handle_frame(now, received_);
-    }
-  }
+void DeviceSession::on_uplink_down(Instant now, host::UplinkLoss loss, const char* why) {
+  if (loss == host::UplinkLoss::kSession) events_.write("warning", {{"text", std::string_view(why)}});
+  engine_.handle_link_down(now, why);
 }
 
-void DeviceSession::take_channel_events(Instant now) {
-  for (host::ChannelEvent event; channel_.poll_event(event);) {
-    switch (event.kind) {
-      case host::ChannelEvent::Kind::kEstablished:
-        log_line(LogLevel::kInfo, "secure session with %s (%s handshake)", settings_.endpoint.c_str(),
-                 event.resumed ? "abbreviated" : "full");
-        if (!event.resumed && !settings_.session_path.empty()) {
-          const std::vector<uint8_t> session = channel_.save_session();
-          if (const Failure bad = host::write_file_atomically(settings_.session_path, session, 0600); !bad.ok()) {
-            log_line(LogLevel::kWarning, "the session is not kept for a restart: %s", bad.text());
-          }
-        }
-        session_announced_ = false;
-        break;
-      case host::ChannelEvent::Kind::kFailed:
-        log_line(LogLevel::kError, "no secure session with %s: %s", settings_.endpoint.c_str(), event.failure.text());
-        events_.write("warning", {{"text", std::string_view(event.failure.text())}});
-        link_.close();
-        session_announced_ = false;
-        engine_.handle_link_down(now, event.failure.text());
-        break;
-      case host::ChannelEvent::Kind::kSessionLost:
-        log_line(LogLevel::kInfo, "the coordinator has no record of the session; a new handshake follows");
-        session_announced_ = false;
-        break;
-    }
+void DeviceSession::on_frame(Instant now, ByteView frame) {
+  if (dump_.enabled()) {
+    const Result<wire::Message> message = wire::decode_frame(frame);
+    dump_.write("in", message ? wire::message_name(*message) : "malformed", "rnl", frame);
   }
-  if (!session_announced_ && link_.connected() && channel_.established()) {
-    session_announced_ = true;
-    engine_.handle_session_up(now);
-  }
+  engine_.handle_frame(now, frame);
 }
 
 void DeviceSession::carry_out(const Action& action, Instant now) {
   if (std::holds_alternative<Connect>(action)) {
-    if (const Failure bad = link_.connect(settings_.endpoint); !bad.ok()) engine_.handle_link_down(now, bad.text());
+    if (const Failure bad = uplink_.connect(); !bad.ok()) engine_.handle_link_down(now, bad.text());
   } else if (std::holds_alternative<Disconnect>(action)) {
-    link_.close();
-    channel_.handle_disconnected();
-    unsent_.clear();
-    session_announced_ = false;
+    uplink_.close();
   } else if (const auto* frame = std::get_if<SendFrame>(&action)) {
     if (dump_.enabled()) {
       const std::vector<uint8_t> copy(frame->bytes.begin(), frame->bytes.end());
       const Result<wire::Message> message = wire::decode_frame(copy);
       dump_.write("out", message ? wire::message_name(*message) : "malformed", "rnl", copy);
     }
-    if (const Failure bad = channel_.send(frame->bytes); !bad.ok()) {
+    if (const Failure bad = uplink_.send(frame->bytes); !bad.ok()) {
       // The engine notices by the missing answer and starts over; nothing durable depends on a frame being sent.
       log_line(LogLevel::kWarning, "a frame was not sent: %s %s", error_name(bad.error()), bad.text());
     }
-    flush(now);
   } else if (const auto* request = std::get_if<StartTraining>(&action)) {
     start_training(*request, now);
   } else if (std::holds_alternative<StopTraining>(action)) {
@@ -186,15 +132,22 @@ void DeviceSession::start_training(const StartTraining& request, Instant now) {
     engine_.handle_training_failed(now, bad);
     return;
   }
-  if (memory_reported_) return;
-  memory_reported_ = true;
-  host::release_unused_memory();  // of starting up and of the handshake; training is what stays
   const train::MemoryPlan& memory = task_.memory();
+  const MemoryBeside& beside = task_.memory_beside();
+  const size_t all_bytes = memory.total_bytes + beside.total();
+  if (all_bytes <= reported_bytes_) return;
+  // Of starting up and of the handshake; training is what stays.
+  if (reported_bytes_ == 0) host::release_unused_memory();
+  reported_bytes_ = all_bytes;
   log_line(
       LogLevel::kInfo,
       "training memory: %zu bytes in one arena (parameters %zu, gradients %zu, optimizer %zu, activations %zu); %s",
       memory.total_bytes, memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes,
       memory.activation_bytes, train::describe(memory).c_str());
+  log_line(LogLevel::kInfo,
+           "beside it at most %zu bytes (the model as it came %zu, where training begins %zu, carried over %zu, "
+           "evaluation %zu, compressing the update %zu): %zu bytes in all",
+           beside.total(), beside.model, beside.begin, beside.carried, beside.evaluation, beside.encoding, all_bytes);
   events_.write("memory", {{"arena_bytes", uint64_t{memory.total_bytes}}});
 }
 
@@ -226,6 +179,14 @@ void DeviceSession::report_evaluation() {
            "%.4f",
            found.examples, name, static_cast<double>(found.value_before), static_cast<double>(found.value_after),
            static_cast<double>(found.loss_before), static_cast<double>(found.loss_after));
+  const bool tuned = found.tuned_steps > 0;
+  if (tuned) {
+    log_line(LogLevel::kInfo, "fine-tuned for itself by %u steps: %s %.4f, loss %.4f", found.tuned_steps, name,
+             static_cast<double>(found.value_tuned), static_cast<double>(found.loss_tuned));
+  }
+  const auto if_tuned = [tuned](float value) {
+    return tuned ? std::optional(static_cast<double>(value)) : std::nullopt;
+  };
   events_.write("evaluated", {{"round", uint64_t{engine_.round()}},
                               {"metric", std::string_view(name)},
                               {"larger_is_better", plan::larger_is_better(found.metric)},
@@ -233,7 +194,10 @@ void DeviceSession::report_evaluation() {
                               {"loss_before", static_cast<double>(found.loss_before)},
                               {"value_before", static_cast<double>(found.value_before)},
                               {"loss_after", static_cast<double>(found.loss_after)},
-                              {"value_after", static_cast<double>(found.value_after)}});
+                              {"value_after", static_cast<double>(found.value_after)},
+                              {"tuned_steps", uint64_t{found.tuned_steps}},
+                              {"loss_tuned", if_tuned(found.loss_tuned)},
+                              {"value_tuned", if_tuned(found.value_tuned)}});
 }
 
 void DeviceSession::log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const {
@@ -279,16 +243,6 @@ void DeviceSession::report_rate(const RateReport& report) {
            "round %u: predicted %.0f bytes, sent %llu, %s%s", report.round, decision.predicted_bytes,
            static_cast<unsigned long long>(report.message_bytes), upload_outcome_name(report.outcome),
            report.carried ? "; what did not get there is in the next update" : "");
-}
-
-void DeviceSession::flush(Instant now) {
-  static_cast<void>(now);
-  for (;;) {
-    if (unsent_.empty() && !channel_.poll_message(unsent_)) return;
-    const Error error = link_.send(unsent_);
-    if (error == Error::kBusy) return;  // kept, and tried again soon
-    unsent_.clear();                    // sent; or lost with the connection, as the network may lose anything
-  }
 }
 
 void DeviceSession::report() {

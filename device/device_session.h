@@ -11,8 +11,7 @@
 #include "device/conditions/conditions.h"
 #include "device/engine/device_engine.h"
 #include "device/training_task.h"
-#include "runtime/host/device_channel.h"
-#include "runtime/host/device_link.h"
+#include "runtime/host/device_uplink.h"
 #include "runtime/host/event_log.h"
 #include "runtime/host/frame_dump.h"
 #include "runtime/host/monotonic_clock.h"
@@ -24,14 +23,14 @@ struct SessionSettings {
   std::string endpoint;      // tcp://HOST:PORT of the coordinator
   std::string session_path;  // where the secure session is kept over restarts; empty: nowhere
   DeviceOptions engine;
-  size_t arena_bytes_max = 0;  // 0 = no limit
+  size_t training_bytes_max = 0;  // 0 = no limit
   ConditionSpec training_conditions;
   ConditionSpec link_conditions;
   ConditionSource* conditions = nullptr;  // null: nobody looks, and everything is allowed; must outlive the session
   Duration look_every = seconds(30);
 };
 
-class DeviceSession {
+class DeviceSession : private host::UplinkListener {
  public:
   DeviceSession(const SessionSettings& settings, Outbox& outbox, const data::ExampleSource& examples,
                 host::DeviceLink& link, host::DeviceChannel& channel, host::EventLog& events, host::FrameDump& dump,
@@ -50,21 +49,20 @@ class DeviceSession {
   void look_at_conditions(Instant now);
   void tell_wall_clock(Instant now);
   void report_gate(const char* name, const Gate& gate);
-  void take_link_events(Instant now);
-  void take_messages(Instant now);
-  void take_channel_events(Instant now);
+  void on_session_up(Instant now) override;
+  void on_uplink_down(Instant now, host::UplinkLoss loss, const char* why) override;
+  void on_frame(Instant now, ByteView frame) override;
   void carry_out(const Action& action, Instant now);
   void train_one_step(Instant now);
   void report_evaluation();
   void log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const;
   void report_rate(const RateReport& report);
-  void flush(Instant now);
   void report();
   void start_training(const StartTraining& request, Instant now);
 
   const SessionSettings settings_;
   host::DeviceLink& link_;
-  host::DeviceChannel& channel_;
+  host::DeviceUplink uplink_;
   host::EventLog& events_;
   host::FrameDump& dump_;
   host::MonotonicClock clock_;
@@ -75,10 +73,7 @@ class DeviceSession {
   Instant tell_clock_at_{};
   DeviceEngine engine_;
   TrainingTask task_;
-  std::vector<uint8_t> received_;
-  std::vector<uint8_t> unsent_;  // taken from the channel, but the socket was full
-  bool session_announced_ = false;
-  bool memory_reported_ = false;
+  size_t reported_bytes_ = 0;  // of memory for training, the most so far
   bool stopped_ = false;
   DeviceState reported_state_ = DeviceState::kOffline;
   uint32_t reported_round_ = 0;

@@ -38,7 +38,8 @@ Failure LocalLayers::load() {
   for (size_t i = 0; i < 2; ++i) {
     states_[i].sequence = load_le<uint64_t>(&bytes[16 + 12 * i]);
     states_[i].values.resize(static_cast<size_t>(counts[i]));
-    if (counts[i] > 0) std::memcpy(states_[i].values.data(), &bytes[at], counts[i] * sizeof(float));
+    if (counts[i] > 0)
+      std::memcpy(states_[i].values.data(), &bytes[at], static_cast<size_t>(counts[i]) * sizeof(float));
     at += static_cast<size_t>(counts[i]) * sizeof(float);
   }
   return Error::kOk;

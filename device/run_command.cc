@@ -86,7 +86,7 @@ Result<Examples> split_examples(const RunOptions& options, data::Dataset dataset
   std::vector<uint32_t> rows(all->example_count());
   for (uint32_t row = 0; row < rows.size(); ++row) rows[row] = row;
   Rng rng(derive_key(options.seed, kHoldoutPart, options.part));
-  for (size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[rng.below(i)]);
+  for (size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[static_cast<size_t>(rng.below(i))]);
   const auto held = static_cast<std::ptrdiff_t>(std::round(options.holdout * static_cast<double>(rows.size())));
   if (options.holdout > 0.0 && (held == 0 || static_cast<size_t>(held) == rows.size())) {
     return fail(Error::kInvalidArgument, "--holdout %g of %zu examples leaves none on one side", options.holdout,
@@ -150,6 +150,9 @@ Failure run_device(const RunOptions& options) {
   if (!identity) return identity.failure();
   if (options.insecure_plaintext) {
     log_line(LogLevel::kWarning, "--insecure-plaintext: updates travel unencrypted and nobody proves who they are");
+  }
+  if (options.fine_tune_steps > 0 && options.holdout == 0.0) {
+    return fail(Error::kInvalidArgument, "--fine-tune needs --holdout: examples to judge the fine-tuned model on");
   }
   const std::string folder = options.state_folder.empty() ? "device-state/" + identity->name : options.state_folder;
   RUNNEL_TRY(make_folder(folder));
@@ -222,7 +225,7 @@ Failure run_device(const RunOptions& options) {
   settings.endpoint = identity->coordinator;
   settings.session_path = options.insecure_plaintext ? "" : session_path;
   RUNNEL_ASSERT(settings.engine.name.assign(identity->name) && settings.engine.software.assign(kSoftware));
-  settings.arena_bytes_max = options.ram_bytes_max;
+  settings.training_bytes_max = static_cast<size_t>(std::min<uint64_t>(options.ram_bytes_max, SIZE_MAX));
   settings.engine.queue_full = options.queue_full == "stop" ? QueueFull::kStop : QueueFull::kFold;
   settings.engine.queue_age_max = seconds(static_cast<int64_t>(options.queue_age_max_s));
   Result<Watch> watch = watch_conditions(options);
@@ -234,7 +237,10 @@ Failure run_device(const RunOptions& options) {
   host::install_stop_signals();
   DeviceSession session(settings, *outbox, *examples->training, **link, **channel, **events, *dump,
                         Rng((*entropy)->next_u64()), kept->keeper.get());
-  if (examples->held_back != nullptr) session.training().hold_back(*examples->held_back);
+  if (examples->held_back != nullptr) {
+    session.training().hold_back(*examples->held_back);
+    session.training().fine_tune(options.fine_tune_steps);
+  }
   session.training().keep_local(local_layers);
   log_line(LogLevel::kInfo, "connecting to %s", settings.endpoint.c_str());
   RUNNEL_TRY(session.run());

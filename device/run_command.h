@@ -20,7 +20,8 @@ struct RunOptions {
   std::string partition;
   std::string split;
   std::string scale;
-  double holdout = 0.0;  // share of the device's examples that it evaluates on and does not train on; [0, 0.9]
+  double holdout = 0.0;          // share of the device's examples that it evaluates on and does not train on; [0, 0.9]
+  uint32_t fine_tune_steps = 0;  // of each model that comes, for the device alone; 0 = none; takes a holdout
   uint32_t part = 0;
   uint32_t parts = 1;
   uint64_t seed = 1;                    // of the partition and the generated data; the same on all devices

@@ -11,9 +11,30 @@
 namespace runnel::device {
 namespace {
 
-// Two independent streams from the one seed of this device in this round.
+// Independent streams from the one seed of this device in this round.
 constexpr uint64_t kShufflePart = 1;
 constexpr uint64_t kRoundingPart = 2;
+constexpr uint64_t kTuningPart = 3;
+
+// What encode() works with: both take it from here.
+struct EncodingSizes {
+  size_t scratch = 0;  // floats
+  size_t payloads = 0;
+};
+
+EncodingSizes encoding_sizes(const plan::RoundPlan& plan, const plan::ModelLayout& layout) {
+  return {std::max(codec::encode_update_scratch_count(plan.codec, layout), rate::decide_scratch_count(plan, layout)),
+          std::max(codec::encoded_update_bytes_max(plan.codec, layout), rate::decide_output_bytes(plan, layout))};
+}
+
+// The payloads, the message around them, and the copy of it that is handed out; or, when those are gone, the update as
+// it will be received.
+size_t encoding_bytes(const plan::RoundPlan& plan, const plan::ModelLayout& layout) {
+  const EncodingSizes sizes = encoding_sizes(plan, layout);
+  const size_t message = sizes.payloads + wire::update_overhead_bytes_max(layout.tensors.size());
+  const size_t received = plan.codec.error_feedback ? layout.parameter_count * sizeof(float) : 0;
+  return sizes.scratch * sizeof(float) + sizes.payloads + message + std::max(message, received);
+}
 
 }  // namespace
 
@@ -26,13 +47,19 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   if (!layout) return layout.failure();
   // The block itself need not be aligned: one more line of cache covers that.
   train::MemoryLimits limits;
-  limits.bytes_max = arena_bytes_max_;
-  limits.bytes_beside = Arena::kAlignment;
+  limits.bytes_max = bytes_max_;
+  const plan::ModelLayout shared = plan::shared_layout(*layout);
+  MemoryBeside beside;
+  beside.model = model_message.size();
+  beside.begin = model.parameters.size() * sizeof(float);
+  if (plan.codec.error_feedback || !carried.residual.empty()) beside.carried = shared.parameter_count * sizeof(float);
+  beside.encoding = encoding_bytes(plan, shared);
   if (held_back_ != nullptr) {
-    const Result<size_t> beside = OwnEvaluation::bytes_for(model.spec);
-    if (!beside) return beside.failure();
-    limits.bytes_beside += *beside;
+    const Result<size_t> evaluation = OwnEvaluation::bytes_for(model.spec);
+    if (!evaluation) return evaluation.failure();
+    beside.evaluation = *evaluation;
   }
+  limits.bytes_beside = Arena::kAlignment + beside.total();
   const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training, limits);
   if (!memory) return Failure(memory.failure()).prefix("model \"%s\"", model.spec.name.c_str());
   const size_t block_bytes = memory->total_bytes + Arena::kAlignment;
@@ -60,11 +87,15 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
   if (plan.codec.error_feedback || !residual_.empty()) residual_.resize(layout->shared_count, 0.0F);
   trainer_.emplace(std::move(trainer).value());
   memory_ = *memory;
-  layout_ = plan::shared_layout(*layout);
+  beside_ = beside;
+  layout_ = shared;
   plan_ = plan;
   history_ = history;
   retry_ = retry;
   sequence_ = sequence;
+  spec_ = model.spec;
+  training_ = training;
+  limits_ = limits;
   phase_ = Phase::kTraining;
   evaluation_ = {};
   own_evaluation_.reset();
@@ -80,12 +111,54 @@ void TrainingTask::begin_evaluation(const plan::ModelSpec& spec) {
   phase_ = Phase::kBefore;
 }
 
+// Fine-tuning has the trainer's memory to itself: it comes before the round's training, which then begins anew. False
+// if it cannot be; that costs its figures, not the update.
+bool TrainingTask::begin_tuning() {
+  plan::TrainingSpec tuning = training_;
+  tuning.local_steps = fine_tune_steps_;
+  Arena arena(block_);
+  Result<train::Trainer> trainer = train::Trainer::create(spec_, tuning, arena, limits_);
+  if (!trainer) return false;
+  trainer_.emplace(std::move(trainer).value());
+  phase_ = Phase::kTuning;
+  return trainer_->start(begin_, examples_, derive_key(plan_.seed, kTuningPart)).ok();
+}
+
+Failure TrainingTask::begin_training() {
+  Arena arena(block_);
+  Result<train::Trainer> trainer = train::Trainer::create(spec_, training_, arena, limits_);
+  if (!trainer) return trainer.failure();
+  trainer_.emplace(std::move(trainer).value());
+  phase_ = Phase::kTraining;
+  return trainer_->start(begin_, examples_, derive_key(plan_.seed, kShufflePart));
+}
+
+// A step of fine-tuning, or a batch of its evaluation; never the last of all.
+Result<bool> TrainingTask::step_tuning() {
+  bool over = phase_ == Phase::kTuned && evaluate_batch();
+  if (phase_ == Phase::kTuning) {
+    const Result<train::Progress> progress = trainer_->step();
+    over = !progress;
+    if (progress.ok() && *progress == train::Progress::kDone) {
+      over = !own_evaluation_->start(trainer_->parameters()).ok();
+      phase_ = Phase::kTuned;
+    }
+  }
+  if (!over) return false;
+  if (Failure bad = begin_training(); !bad.ok()) {
+    stop();
+    return bad;
+  }
+  return false;
+}
+
 // True when the model is done, one way or the other.
 bool TrainingTask::evaluate_batch() {
   const Result<bool> done = own_evaluation_->step();
   if (done.ok() && !*done) return false;
   const plan::Scores scores = done.ok() ? own_evaluation_->scores() : plan::Scores{};
   if (!std::isfinite(scores.loss) || !std::isfinite(scores.value) || scores.examples == 0) {
+    if (phase_ == Phase::kTuned) return true;
     evaluation_ = {};
     own_evaluation_.reset();
     return true;
@@ -94,6 +167,10 @@ bool TrainingTask::evaluate_batch() {
   const auto value = static_cast<float>(scores.value);
   if (phase_ == Phase::kBefore) {
     evaluation_ = {scores.metric, scores.examples, loss, value, loss, value};
+  } else if (phase_ == Phase::kTuned) {
+    evaluation_.tuned_steps = fine_tune_steps_;
+    evaluation_.loss_tuned = loss;
+    evaluation_.value_tuned = value;
   } else {
     evaluation_.loss_after = loss;
     evaluation_.value_after = value;
@@ -105,8 +182,15 @@ Result<bool> TrainingTask::step() {
   RUNNEL_ASSERT(active());
   if (retry_) return true;
   if (phase_ == Phase::kAfter) return evaluate_batch();
+  if (phase_ == Phase::kTuning || phase_ == Phase::kTuned) return step_tuning();
   if (phase_ == Phase::kBefore) {
-    if (evaluate_batch()) phase_ = Phase::kTraining;
+    if (!evaluate_batch()) return false;
+    phase_ = Phase::kTraining;
+    if (fine_tune_steps_ == 0 || !own_evaluation_.has_value() || begin_tuning()) return false;
+    if (Failure bad = begin_training(); !bad.ok()) {
+      stop();
+      return bad;
+    }
     return false;
   }
   const Result<train::Progress> progress = trainer_->step();
@@ -149,10 +233,9 @@ Result<TrainedUpdate> TrainingTask::encode(const rate::LinkLimits& limits) {
     values = residual_;
   }
   const uint64_t seed = derive_key(plan_.seed, kRoundingPart);
-  std::vector<float> scratch(
-      std::max(codec::encode_update_scratch_count(plan_.codec, layout_), rate::decide_scratch_count(plan_, layout_)));
-  std::vector<uint8_t> payloads(
-      std::max(codec::encoded_update_bytes_max(plan_.codec, layout_), rate::decide_output_bytes(plan_, layout_)));
+  const EncodingSizes sizes = encoding_sizes(plan_, layout_);
+  std::vector<float> scratch(sizes.scratch);
+  std::vector<uint8_t> payloads(sizes.payloads);
   Result<rate::RateDecision> decision = rate::decide(plan_, layout_, values, history_, limits, seed, scratch, payloads);
   if (!decision) return decision.failure();
   trained.decision = *decision;

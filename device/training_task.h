@@ -1,8 +1,8 @@
 // Local training as an effect: takes a plan and a model, runs SGD a minibatch at a time, gives a compressed Update
 // message.
 //
-// Memory: one arena, allocated when a model comes and kept while its size still fits; its size is known before the
-// first step. Beside it, while an update is encoded, the encoder's output. Threads: one at a time.
+// Memory: one arena, allocated when a model comes and kept while its size still fits, and what MemoryBeside lists; all
+// of it is known before the first step. Threads: one at a time.
 #pragma once
 
 #include <memory>
@@ -21,15 +21,29 @@
 
 namespace runnel::device {
 
+// What training and its update take at most, in bytes, apart from the trainer's arena.
+struct MemoryBeside {
+  size_t model = 0;       // the Model message, which is the caller's
+  size_t begin = 0;       // where training begins: a copy, because the next model may come before this one is trained
+  size_t carried = 0;     // what earlier updates left to do
+  size_t evaluation = 0;  // of the device's own, on examples that it keeps back
+  size_t encoding = 0;    // of the update, with the message that it becomes
+  size_t total() const { return model + begin + carried + evaluation + encoding; }
+};
+
 class TrainingTask {
  public:
-  // `examples` must outlive the task. `arena_bytes_max` 0 = no limit.
-  TrainingTask(std::string device, const data::ExampleSource& examples, size_t arena_bytes_max)
-      : device_(std::move(device)), examples_(examples), arena_bytes_max_(arena_bytes_max) {}
+  // `examples` must outlive the task. `bytes_max`: of the arena and all that is beside it; 0 = no limit.
+  TrainingTask(std::string device, const data::ExampleSource& examples, size_t bytes_max)
+      : device_(std::move(device)), examples_(examples), bytes_max_(bytes_max) {}
 
   // Examples that it does not train on: the model before and after training is evaluated on them, and the update says
   // what came of it. They must outlive the task.
   void hold_back(const data::ExampleSource& held_back) { held_back_ = &held_back; }
+
+  // Also fine-tunes each model that comes for so many steps, for this device alone, and has the update say what that is
+  // worth on the examples held back. What is learnt by that goes nowhere. REQUIRES: hold_back().
+  void fine_tune(uint32_t steps) { fine_tune_steps_ = steps; }
 
   // Where the parameters of local layers are kept; without it each update begins with the model's own. It must outlive
   // the task.
@@ -57,6 +71,7 @@ class TrainingTask {
 
   uint64_t sequence() const { return sequence_; }
   const train::MemoryPlan& memory() const { return memory_; }           // REQUIRES: a start() has succeeded
+  const MemoryBeside& memory_beside() const { return beside_; }         // REQUIRES: the same
   uint32_t parameter_count() const { return layout_.parameter_count; }  // of an update
   uint32_t steps_done() const { return trainer_.has_value() ? trainer_->steps_done() : 0; }
   uint32_t steps_total() const { return trainer_.has_value() ? trainer_->steps_total() : 0; }
@@ -67,18 +82,27 @@ class TrainingTask {
  private:
   void begin_evaluation(const plan::ModelSpec& spec);
   bool evaluate_batch();
+  bool begin_tuning();
+  Failure begin_training();
+  Result<bool> step_tuning();
   Result<TrainedUpdate> encode(const rate::LinkLimits& limits);
   Failure build_message(wire::Update& update, size_t payload_bytes, TrainedUpdate& trained);
 
-  enum class Phase { kBefore, kTraining, kAfter };
+  // The model as it came is evaluated; fine-tuned, and evaluated again; then it is trained for the fleet.
+  enum class Phase { kBefore, kTuning, kTuned, kTraining, kAfter };
 
   const std::string device_;
   const data::ExampleSource& examples_;
-  const size_t arena_bytes_max_;
+  const size_t bytes_max_;
+  uint32_t fine_tune_steps_ = 0;
   std::vector<uint8_t> block_;
   std::vector<float> begin_;  // what training starts from, where that is not the model itself
   std::optional<train::Trainer> trainer_;
   train::MemoryPlan memory_;
+  plan::ModelSpec spec_;
+  plan::TrainingSpec training_;  // of this round
+  train::MemoryLimits limits_;
+  MemoryBeside beside_;
   plan::ModelLayout layout_;  // of an update
   uint32_t local_count_ = 0;
   Phase phase_ = Phase::kTraining;

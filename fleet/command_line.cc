@@ -88,11 +88,25 @@ void add_fleet(Options& options, RunConfig& config, Raw& raw) {
   options.add("--timeout", config.timeout_s, "give up after so many seconds; 0 for never")->check(kNotNegative);
 }
 
+void add_optimizer(Options& options, RunConfig& config) {
+  options.pass_on("--optimizer", config, "of the devices: sgd, nesterov, adam or adamw");
+  options.pass_on("--beta1", config, "adam and adamw: memory of the mean gradient");
+  options.pass_on("--beta2", config, "adam and adamw: memory of its square");
+  options.pass_on("--epsilon", config, "adam and adamw: added to the root of the latter");
+  options.pass_on("--clip-gradient", config, "largest L2 norm of a step's gradient; 0 = any");
+  options.pass_on("--accumulate", config, "minibatches whose gradients make one step");
+  options.pass_on("--warmup-rounds", config, "rounds over which the learning rate climbs");
+}
+
 void add_training(Options& options, RunConfig& config) {
   options.group("Data and training");
   options.add("--data", config.data, "the data set, as the two programs take it")->capture_default_str();
   options.add("--partition", config.partition, "how the examples are split over the devices");
   options.add("--holdout", config.holdout, "share of its examples that a device evaluates on and does not train on");
+  options
+      .add("--fine-tune", config.fine_tune,
+           "steps by which a device fine-tunes each model for itself, and evaluates it; with --holdout")
+      ->check(CLI::Range(1, 1'000'000));
   options.add("--split", config.split, "which examples are for training and which for testing");
   options.add("--scale", config.scale, "factor on the input values");
   options.add("--model", config.model, "a built-in model's name, or a file")->capture_default_str();
@@ -102,12 +116,16 @@ void add_training(Options& options, RunConfig& config) {
   options.add("--steps", config.steps, "SGD steps a round, instead of epochs")->excludes(epochs);
   options.add("--batch", config.batch, "examples in one SGD step");
   options.add("--learning-rate", config.learning_rate, "of SGD")->check(kNotNegative);
-  options.add("--learning-rate-end", config.learning_rate_end, "learning rate of the last round")->check(kNotNegative);
+  options
+      .add("--learning-rate-end", config.learning_rate_end,
+           "learning rate of the last round; 0 = a thousandth of the first")
+      ->check(kNotNegative);
   options.add("--schedule", config.schedule, "of the learning rate")
       ->check(CLI::IsMember({"constant", "linear", "cosine", "exponential"}));
   options.add("--momentum", config.momentum, "of SGD")->check(kShare);
   options.add("--weight-decay", config.weight_decay, "of SGD")->check(kShare);
   options.add("--proximal-mu", config.proximal_mu, "FedProx's pull towards the global model")->check(kNotNegative);
+  add_optimizer(options, config);
   options.group("Round");
   options.add("--cohort", config.cohort, "devices asked in a round");
   options.add("--quorum", config.quorum, "updates that make a round");
@@ -204,6 +222,9 @@ void complete(CommandLine& line, const Raw& raw) {
     throw CLI::ValidationError("--kill-device", "the fleet has devices 0 to " + std::to_string(config.devices - 1));
   }
   if (raw.kill_coordinator) config.faults.set_coordinator_fault(*raw.kill_coordinator);
+  if (config.fine_tune && config.holdout.value_or(0.0) == 0.0) {
+    throw CLI::ValidationError("--fine-tune", "needs --holdout: examples to judge the fine-tuned model on");
+  }
   if (line.compare_codec == config.codec) {
     throw CLI::ValidationError("--compare", "the run itself uses " + config.codec + " already");
   }
@@ -229,7 +250,10 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   CLI::App app("Runs a real fleet on this machine: one coordinator, N devices, an emulated link for each.",
                "runnel-fleet");
   app.require_subcommand(1);
-  app.footer("runnel-fleet simulate: a fleet of any size in virtual time, in one process; see simulate --help.");
+  app.footer(
+      "runnel-fleet simulate: a fleet of any size in virtual time, in one process; see simulate --help.\n"
+      "runnel-fleet shape: a program behind a link that the kernel shapes, in a network namespace or container.\n"
+      "runnel-fleet watch: live view and report of a fleet that was started elsewhere.");
   CLI::App* run = app.add_subcommand("run", "Train one model with a fleet");
   CommandLine run_line;
   Raw raw;
@@ -255,6 +279,10 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   demo_options.add("--profile", demo_line.config.profile, "emulated link")
       ->check(CLI::IsMember(profile_names()))
       ->capture_default_str();
+  demo_options.group("Training");
+  add_optimizer(demo_options, demo_line.config);
+  demo_options.add("--learning-rate", demo_line.config.learning_rate, "step size")->check(kNotNegative);
+  demo_options.add("--momentum", demo_line.config.momentum, "0 = none")->check(kShare);
   add_places(demo_options, demo_line);
 
   try {

@@ -43,14 +43,20 @@ std::string confusion_section(const RunRecord& record) {
   return out + "<td></td></tr></tbody></table></section>\n";
 }
 
-std::string row_of(const char* which, const DeviceRecord& device) {
+std::string row_of(const char* which, const DeviceRecord& device, bool tuned) {
   const EvaluatedEvent& found = *device.evaluated;
   std::string out = std::string("<tr><th>") + which + escape_html(device.name) + "</th>";
-  for (const std::string& cell :
-       {std::to_string(found.round), std::to_string(found.examples), format_metric(found.metric, found.value_before),
-        format_metric(found.metric, found.value_after), fixed(found.loss_before, 4), fixed(found.loss_after, 4)}) {
-    out += "<td>" + escape_html(cell) + "</td>";
+  std::vector<std::string> cells{std::to_string(found.round),
+                                 std::to_string(found.examples),
+                                 format_metric(found.metric, found.value_before),
+                                 format_metric(found.metric, found.value_after),
+                                 fixed(found.loss_before, 4),
+                                 fixed(found.loss_after, 4)};
+  if (tuned) {
+    cells.push_back(found.value_tuned ? format_metric(found.metric, *found.value_tuned) : "-");
+    cells.push_back(found.loss_tuned ? fixed(*found.loss_tuned, 4) : "-");
   }
+  for (const std::string& cell : cells) out += "<td>" + escape_html(cell) + "</td>";
   return out + "</tr>";
 }
 
@@ -67,13 +73,20 @@ std::string device_section(const RunRecord& record) {
     const double right = b->evaluated->value_after;
     return first.larger_is_better ? left < right : left > right;
   });
+  const bool tuned = std::any_of(devices.begin(), devices.end(),
+                                 [](const DeviceRecord* device) { return device->evaluated->value_tuned.has_value(); });
   std::string out = "<section><h2>On the devices' own examples: " + escape_html(record.label) +
                     "</h2><table><thead><tr><th>device</th><th>round</th><th>examples</th><th>" +
                     escape_html(first.metric) + " of the model that came</th><th>of its own, after training</th>" +
-                    "<th>loss before</th><th>after</th></tr></thead><tbody>";
-  out += row_of("worst: ", *ranked.front()) + row_of("median: ", *ranked[ranked.size() / 2]) +
-         row_of("best: ", *ranked.back());
-  for (size_t i = 0; i < std::min(kDevicesListed, devices.size()); ++i) out += row_of("", *devices[i]);
+                    "<th>loss before</th><th>after</th>";
+  if (tuned) {
+    out += "<th>" + escape_html(first.metric) + " fine-tuned by " + std::to_string(first.tuned_steps) +
+           " steps for itself</th><th>loss</th>";
+  }
+  out += "</tr></thead><tbody>";
+  out += row_of("worst: ", *ranked.front(), tuned) + row_of("median: ", *ranked[ranked.size() / 2], tuned) +
+         row_of("best: ", *ranked.back(), tuned);
+  for (size_t i = 0; i < std::min(kDevicesListed, devices.size()); ++i) out += row_of("", *devices[i], tuned);
   return out + "</tbody></table></section>\n";
 }
 

@@ -54,6 +54,25 @@ void read_metric(const json& object, E& event) {
   event.value = optional_number_of(object, "value");
 }
 
+MeasuredRate measured_rate_of(const json& object) {
+  return {number_of(object, "busy_s"), number_of(object, "bytes"), number_of(object, "profile_bytes")};
+}
+
+LinkEvent link_event_of(const json& object) {
+  LinkEvent event;
+  event.first = object.at("first").get<bool>();
+  event.uplink_bytes = count_of<uint64_t>(object, "uplink_bytes");
+  event.downlink_bytes = count_of<uint64_t>(object, "downlink_bytes");
+  event.drops = count_of<uint64_t>(object, "drops");
+  event.up_kbps = number_of(object, "up_kbps");
+  event.down_kbps = number_of(object, "down_kbps");
+  event.outage = object.at("outage").get<bool>();
+  event.rss_bytes_max = count_of<uint64_t>(object, "rss_bytes_max");
+  event.up = measured_rate_of(object.at("up"));
+  event.down = measured_rate_of(object.at("down"));
+  return event;
+}
+
 // Nothing where there is no square matrix of counts in it.
 std::vector<std::vector<uint64_t>> confusion_of(const std::string& details) {
   const json parsed = json::parse(details, nullptr, false);
@@ -128,11 +147,15 @@ Event event_of(const json& object) {
     event.value_before = number_of(object, "value_before");
     event.loss_after = number_of(object, "loss_after");
     event.value_after = number_of(object, "value_after");
+    event.tuned_steps = object.contains("tuned_steps") ? count_of<uint32_t>(object, "tuned_steps") : 0;
+    event.loss_tuned = optional_number_of(object, "loss_tuned");
+    event.value_tuned = optional_number_of(object, "value_tuned");
     return event;
   }
   if (name == "memory") return MemoryEvent{count_of<uint64_t>(object, "arena_bytes")};
   if (name == "state") return StateEvent{text_of(object, "state"), count_or_zero<uint32_t>(object, "round")};
   if (name == "done") return DoneEvent{count_of<uint64_t>(object, "updates_acknowledged")};
+  if (name == "link") return link_event_of(object);
   if (name == "warning") return WarningEvent{text_of(object, "text")};
   return UnknownEvent{name};
 }

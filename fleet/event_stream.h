@@ -86,9 +86,30 @@ struct EvaluatedEvent {  // on examples that the device keeps out of training
   double value_before = 0.0;
   double loss_after = 0.0;  // of its own, after training
   double value_after = 0.0;
+  uint32_t tuned_steps = 0;  // of fine-tuning for itself; 0: none
+  std::optional<double> loss_tuned, value_tuned;
 };
 struct DoneEvent {
   uint64_t updates_acknowledged = 0;
+};
+
+// From the program that shapes a device's link in a namespace (`runnel-fleet shape`).
+struct MeasuredRate {          // in moments when more waited to be sent
+  double busy_s = 0.0;         // those moments together
+  double bytes = 0.0;          // that crossed then, as Ethernet frames
+  double profile_bytes = 0.0;  // that the profile says should have
+};
+struct LinkEvent {
+  bool first = false;  // of a program just started: counters begin at 0
+  uint64_t uplink_bytes = 0;
+  uint64_t downlink_bytes = 0;
+  uint64_t drops = 0;
+  double up_kbps = 0.0;  // what the profile says now
+  double down_kbps = 0.0;
+  bool outage = false;
+  uint64_t rss_bytes_max = 0;  // of the device's program
+  MeasuredRate up;
+  MeasuredRate down;
 };
 
 // From either, or made here.
@@ -102,9 +123,9 @@ struct MalformedEvent {
   std::string text;  // what is wrong, and the beginning of the line
 };
 
-using Event =
-    std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundClosedEvent, RoundEvent, FinishedEvent, MemoryEvent,
-                 StateEvent, RateEvent, EvaluatedEvent, DoneEvent, WarningEvent, UnknownEvent, MalformedEvent>;
+using Event = std::variant<ListeningEvent, StartedEvent, DeviceEvent, RoundClosedEvent, RoundEvent, FinishedEvent,
+                           MemoryEvent, StateEvent, RateEvent, EvaluatedEvent, DoneEvent, LinkEvent, WarningEvent,
+                           UnknownEvent, MalformedEvent>;
 
 // One line without its newline.
 Event parse_event(std::string_view line);

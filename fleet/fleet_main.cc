@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <ctime>
 #include <exception>
 #include <iostream>
 #include <optional>
@@ -15,12 +14,14 @@
 #include "fleet/fleet_run.h"
 #include "fleet/html_report.h"
 #include "fleet/machine_line.h"
+#include "fleet/netns/shape_command.h"
 #include "fleet/run_json.h"
 #include "fleet/run_reporter.h"
 #include "fleet/simulate/simulate_command.h"
 #include "fleet/stop_signals.h"
 #include "fleet/summary_table.h"
 #include "fleet/text_format.h"
+#include "fleet/watch/watch_command.h"
 
 namespace runnel::fleet {
 namespace {
@@ -37,15 +38,6 @@ RunConfig comparison_config(const CommandLine& line) {
   if (!config.work_folder.empty()) config.work_folder += "/" + line.compare_codec;
   if (!config.dump_frames.empty()) config.dump_frames += "/" + line.compare_codec;
   return config;
-}
-
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[32] = {};
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
-  return text;
 }
 
 void execute(const CommandLine& line, const std::string& command) {
@@ -76,6 +68,8 @@ void execute(const CommandLine& line, const std::string& command) {
 
 int main_program(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "simulate") return simulate_command(argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) == "shape") return shape_command(argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) == "watch") return watch_command(argc, argv);
   const auto parsed = parse_command_line(argc, argv);
   if (const int* code = std::get_if<int>(&parsed)) return *code;
   try {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fleet/evaluation_table.h"
+#include "fleet/link_table.h"
 #include "fleet/rate_table.h"
 #include "fleet/report_style.h"
 #include "fleet/summary_table.h"
@@ -243,6 +244,7 @@ std::string html_report(const RunRecord& record, const RunRecord* comparison, co
   out += "</section>\n<section><h2>Summary</h2>" + summary(record, comparison) + "</section>\n";
   for (const RunRecord* each : runs.all) out += evaluation_sections(*each);
   for (const RunRecord* each : runs.all) out += rate_section(*each);
+  for (const RunRecord* each : runs.all) out += link_section(*each);
   out += "<section><h2>How this was made</h2>" + provenance(record, context, made_at);
   for (const RunRecord* each : runs.all) out += warnings(*each);
   return out +

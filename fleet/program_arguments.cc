@@ -116,6 +116,7 @@ Arguments device_arguments(const RunConfig& config, const DeviceArguments& devic
   add_data(result, config);
   add(result, "--partition", config.partition);
   add(result, "--holdout", config.holdout);
+  add(result, "--fine-tune", config.fine_tune);
   add(result, "--part", std::to_string(device.index));
   add(result, "--parts", std::to_string(config.devices));
   add(result, "--seed", std::to_string(config.seed));

@@ -31,7 +31,8 @@ struct RunConfig {
   std::string partition;
   std::string split;
   std::string scale;
-  std::optional<double> holdout;  // share of its examples that a device evaluates on
+  std::optional<double> holdout;      // share of its examples that a device evaluates on
+  std::optional<uint32_t> fine_tune;  // steps of each model, for the device alone
 
   // The training.
   std::string model = "sensor-cnn";

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fleet/fleet_error.h"
+#include "fleet/link_table.h"
 
 namespace runnel::fleet {
 namespace {
@@ -112,7 +113,21 @@ ordered_json evaluated_json(const std::optional<EvaluatedEvent>& found) {
           {"loss_before", found->loss_before},
           {"value_before", found->value_before},
           {"loss_after", found->loss_after},
-          {"value_after", found->value_after}};
+          {"value_after", found->value_after},
+          {"tuned_steps", found->tuned_steps},
+          {"loss_tuned", maybe(found->loss_tuned)},
+          {"value_tuned", maybe(found->value_tuned)}};
+}
+
+ordered_json measured_json(const std::optional<MeasuredLink>& measured) {
+  if (!measured) return nullptr;
+  const auto rate = [](const MeasuredRate& each) {
+    return ordered_json{{"busy_s", each.busy_s},
+                        {"bytes", each.bytes},
+                        {"profile_bytes", each.profile_bytes},
+                        {"ratio", maybe(rate_ratio(each))}};
+  };
+  return {{"up", rate(measured->up)}, {"down", rate(measured->down)}, {"drops", measured->drops}};
 }
 
 ordered_json device_json(const DeviceRecord& device) {
@@ -126,6 +141,7 @@ ordered_json device_json(const DeviceRecord& device) {
           {"connections", device.link.connections},
           {"refused", device.link.refused},
           {"cuts", device.link.cuts},
+          {"measured_link", measured_json(device.measured)},
           {"rss_bytes_max", device.rss_bytes_max},
           {"arena_bytes", device.arena_bytes},
           {"updates_acknowledged", device.updates_acknowledged},

@@ -40,12 +40,20 @@ struct Outage {
   double end_s = -1.0;  // negative while it lasts
 };
 
+// How well a shaped link followed its profile.
+struct MeasuredLink {
+  MeasuredRate up;
+  MeasuredRate down;
+  uint64_t drops = 0;
+};
+
 struct DeviceRecord {
   std::string name;
   std::string state = "starting";  // as the device reports it, or starting, stopped
   uint32_t round = 0;
   LinkCounters link;
   LinkState link_state;
+  std::optional<MeasuredLink> measured;  // where the kernel shapes and counts
   uint64_t rss_bytes_max = 0;
   uint64_t arena_bytes = 0;
   uint64_t updates_acknowledged = 0;

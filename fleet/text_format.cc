@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <ctime>
 
 namespace runnel::fleet {
 namespace {
@@ -133,6 +134,15 @@ std::string fit_left(std::string_view text, size_t width) {
 std::string fit_right(std::string_view text, size_t width) {
   const std::string result = cut(text, width);
   return std::string(width - columns_of(result), ' ') + result;
+}
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32] = {};
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
+  return text;
 }
 
 std::string shell_command(const std::vector<std::string>& words) {

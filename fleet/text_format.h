@@ -20,6 +20,7 @@ std::string format_percent(std::optional<double> share);  // "93.1 %" or "-"
 // "91.4 %" of an accuracy, "0.313" of another metric, "-" of nothing.
 std::string format_metric(const std::string& metric, std::optional<double> value);
 std::string format_count(uint64_t count);  // "1 234 567"
+std::string now_text();                    // "2026-03-01 07:30 UTC"
 
 // One block character a value, between the smallest and the largest; the last `width` values.
 std::string sparkline(const std::vector<double>& values, size_t width);

@@ -30,8 +30,12 @@ Result<FleetPlan> choose_plan(const InitOptions& options) {
   FleetPlan plan;
   // A new fleet follows DQ-SGD's schedule where its codec has a step without bias; a plan file says for itself.
   const bool default_codec = !options.plan.codec || *options.plan.codec == plan::codec_name(plan.codec.codec);
-  if (options.plan_path.empty() && default_codec) plan.rate.mode = plan::RateMode::kError;
-  if (!options.plan_path.empty()) {
+  if (options.plan_path.empty()) {
+    Result<FleetPlan> begin = new_fleet_plan(options.model);
+    if (!begin) return begin.failure();
+    plan = *begin;
+    if (default_codec) plan.rate.mode = plan::RateMode::kError;
+  } else {
     Result<std::string> text = read_text_file(options.plan_path);
     if (!text) return text.failure();
     Result<FleetPlan> parsed = parse_fleet_plan(*text);

@@ -108,7 +108,9 @@ void add_training_options(CLI::App& command, PlanOverrides& plan) {
   command.add_option("--learning-rate", plan.learning_rate, "Step size")->group("Training");
   command.add_option("--schedule", plan.schedule, "Of the learning rate: constant, linear, cosine, exponential")
       ->group("Training");
-  command.add_option("--learning-rate-end", plan.learning_rate_end, "Learning rate of the last round")
+  command
+      .add_option("--learning-rate-end", plan.learning_rate_end,
+                  "Learning rate of the last round; 0 = a thousandth of the first")
       ->group("Training");
   command.add_option("--warmup-rounds", plan.warmup_rounds, "Rounds over which the learning rate climbs")
       ->group("Training");
@@ -225,6 +227,8 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
   override_with(given.over_selection, plan.over_selection);
   override_with(given.deadline_seconds, plan.deadline_seconds);
   override_with(given.local_epochs, plan.training.local_epochs);
+  // Steps would go before epochs, and who names epochs wants epochs.
+  if (given.local_epochs) plan.training.local_steps = 0;
   override_with(given.local_steps, plan.training.local_steps);
   override_with(given.batch_size, plan.training.batch_size);
   override_with(given.learning_rate, plan.training.learning_rate);

@@ -67,15 +67,23 @@ void print_evaluations(std::vector<DeviceEvaluation> found, std::ostream& out) {
   std::stable_sort(found.begin(), found.end(), [rises](const DeviceEvaluation& a, const DeviceEvaluation& b) {
     return rises ? a.value_after < b.value_after : a.value_after > b.value_after;
   });
+  const bool tuned =
+      std::any_of(found.begin(), found.end(), [](const DeviceEvaluation& each) { return each.tuned_steps > 0; });
   out << "\non the devices' own examples, " << plan::metric_name(metric)
       << " of the model that came, and of the device's "
-      << "own after training:\n";
+      << "own after training" << (tuned ? ", and fine-tuned for itself:\n" : ":\n");
   std::vector<std::vector<std::string>> rows;
   rows.push_back({"", "device", "round", "examples", "before", "after", "loss before", "loss after"});
+  if (tuned) rows.back().insert(rows.back().end(), {"steps", "fine-tuned", "loss fine-tuned"});
   const auto add = [&](const char* which, const DeviceEvaluation& each) {
     rows.push_back({which, each.device, std::to_string(each.round), std::to_string(each.examples),
                     metric_value_text(metric, each.value_before), metric_value_text(metric, each.value_after),
                     number(each.loss_before, 4), number(each.loss_after, 4)});
+    if (!tuned) return;
+    const bool own = each.tuned_steps > 0;
+    rows.back().insert(rows.back().end(),
+                       {std::to_string(each.tuned_steps), own ? metric_value_text(metric, each.value_tuned) : "-",
+                        own ? number(each.loss_tuned, 4) : "-"});
   };
   add("worst", found.front());
   add("median", found[found.size() / 2]);

@@ -205,6 +205,22 @@ kind = "relu"
 kind = "dense"
 units = 10
 )toml"},
+      {"digits-cnn", "the same digits as 8x8 images; 11 thousand parameters", R"toml(
+name = "digits-cnn"
+input = [1, 8, 8]
+classes = 10
+layer = [
+  { kind = "conv2d", units = 16, kernel = 3, padding = 1 },
+  { kind = "relu" },
+  { kind = "conv2d", units = 16, kernel = 3, padding = 1 },
+  { kind = "relu" },
+  { kind = "max_pool2d", kernel = 2 },
+  { kind = "flatten" },
+  { kind = "dense", units = 32 },
+  { kind = "relu" },
+  { kind = "dense", units = 10 },
+]
+)toml"},
       {"softmax", "multinomial logistic regression of 28x28 images; 8 thousand parameters", R"toml(
 name = "softmax"
 input = [1, 28, 28]
@@ -376,6 +392,17 @@ layer = [
   { kind = "flatten" },
   { kind = "dense", units = 6 },
 ]
+)toml",
+       R"toml(
+[training]
+learning_rate = 0.05
+schedule = "cosine"
+weight_decay = 0.003
+batch_size = 16
+local_steps = 6
+[server]
+optimizer = "momentum"
+momentum = 0.9
 )toml"},
       {"gru-char", "the next character at each of 64 places, 96 characters; 78 thousand parameters", R"toml(
 name = "gru-char"
@@ -386,6 +413,12 @@ layer = [
   { kind = "gru", units = 128, every_step = true },
   { kind = "conv1d", units = 96, kernel = 1 },
 ]
+)toml",
+       R"toml(
+[training]
+learning_rate = 1.0
+batch_size = 8
+local_epochs = 2
 )toml"},
       {"ae-sensor", "an autoencoder of three-axis windows of 64 samples, for anomalies; 26 thousand parameters", R"toml(
 name = "ae-sensor"

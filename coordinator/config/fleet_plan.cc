@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "coordinator/config/model_file.h"
 #include "runtime/host/toml_table.h"
 
 namespace runnel::coordinator {
@@ -175,6 +176,13 @@ Result<FleetPlan> parse_fleet_plan(const std::string& toml) {
   RUNNEL_TRY(read_pace(*pace, plan.pace));
   RUNNEL_TRY(read_rate(*rate, plan.rate, plan.horizon));
   RUNNEL_TRY(table->locate(check(plan)));
+  return plan;
+}
+
+Result<FleetPlan> new_fleet_plan(std::string_view model) {
+  const BuiltinModel* builtin = find_builtin_model(model);
+  Result<FleetPlan> plan = parse_fleet_plan(std::string(builtin != nullptr ? builtin->plan : ""));
+  if (!plan) return Failure(plan.failure()).prefix("the plan of the model %s", std::string(model).c_str());
   return plan;
 }
 

@@ -120,6 +120,9 @@ Failure check(const FleetPlan& plan);
 // must not silently become a default).
 Result<FleetPlan> parse_fleet_plan(const std::string& toml);
 
+// What a new fleet's plan begins with: the defaults, and over them what suits `model`, if that is a built-in model.
+Result<FleetPlan> new_fleet_plan(std::string_view model);
+
 // The codec that plan::codec_name calls so; kUnknownName.
 Result<plan::CodecId> codec_from_name(std::string_view name);
 // The same for plan::coder_name.

@@ -36,6 +36,8 @@ struct BuiltinModel {
   std::string_view name;
   std::string_view purpose;
   std::string_view toml;
+  std::string_view plan =
+      {};  // what a new fleet's plan says for it, as in plan.toml, where that differs from the defaults
 };
 const std::vector<BuiltinModel>& builtin_models();
 

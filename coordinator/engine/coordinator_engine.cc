@@ -186,6 +186,9 @@ void CoordinatorEngine::on(Instant now, SessionId id, Session& session, const wi
   session.held_version = hello.held_run == options_.round.run ? hello.held_model_version : 0;
   session.pushed_version = 0;
   session.protocol = std::min<uint16_t>(hello.protocol_max, wire::kProtocolMax);
+  // A frame has up to so much around its payload. Devices that say less than any build needs get that.
+  constexpr uint32_t kAround = wire::kFrameBytesMax - wire::kChunkBytesMax;
+  session.chunk_bytes_max = std::clamp(hello.frame_bytes_max, 2 * kAround, wire::kFrameBytesMax) - kAround;
   if (const auto other = session_by_device_.find(claimed); other != session_by_device_.end() && other->second != id) {
     // The device has started anew, or a second machine uses its name: the newest session is the device.
     sessions_.erase(other->second);
@@ -396,7 +399,8 @@ std::optional<wire::Message> CoordinatorEngine::next_message(Instant now, Sessio
       return wire::Refusal{wire::Reason::kUnknownModel, "that model version is not kept any more", 0, 1};
     }
     const ModelMessages::Message& message = *found;
-    const uint64_t bytes = std::min<uint64_t>(options_.model_chunk_bytes, session.model.end - session.model.next);
+    const uint64_t bytes = std::min<uint64_t>(
+        {options_.model_chunk_bytes, session.chunk_bytes_max, session.model.end - session.model.next});
     const wire::ModelChunk chunk{session.model.version, session.model.next, message.bytes.size(),
                                  message.bytes.subspan(session.model.next, bytes), message.base_version};
     session.model.next += bytes;

@@ -32,15 +32,15 @@ struct CoordinatorOptions {
   RoundOptions round;
   plan::ModelSpec model;
   std::string software;
-  uint32_t chunk_bytes = 4096;        // an update's chunk; smaller loses less with a link, larger has less overhead
-  uint32_t window_bytes = 32 * 1024;  // update bytes a device may have under way
+  uint32_t chunk_bytes = wire::kChunkBytesMax;  // an update's chunk, at most: devices make theirs fit their links
+  uint32_t window_bytes = 32 * 1024;            // update bytes a device may have under way
   uint32_t model_chunk_bytes = 8192;
   uint32_t offer_bytes_max = 4096;      // an update up to this size may come within its offer; 0 = none
   uint32_t push_bytes_max = 32 * 1024;  // a delta up to this size follows its plan without being asked for; 0 = none
   uint64_t delta_cache_bytes_max = 64ULL << 20;  // of messages for devices that hold older versions
   uint32_t ping_after_ms = 300'000;              // silence after which a device asks for a sign of life; 0 = never
-  uint64_t uploads_bytes_max = 256ULL << 20;     // of all updates that are not durable yet
-  uint64_t update_bytes_max = 64ULL << 20;       // of one update
+  uint64_t uploads_bytes_max = UploadOptions{}.bytes_max;                  // of all updates that are not durable yet
+  uint64_t update_bytes_max = 64ULL << 20;                                 // of one update
   uint64_t uploads_unsaved_bytes_max = UploadOptions{}.unsaved_bytes_max;  // see there
   uint32_t uploads_age_max_s = 7 * 86400;  // of silence, before what is there of an update is dropped
   int64_t started_at = 0;                  // unix seconds, to tell how old stored parts are; 0 = take them as new
@@ -144,6 +144,7 @@ class CoordinatorEngine {
     uint64_t held_version = 0;    // of this run's model, as far as is known; 0 = none
     uint64_t pushed_version = 0;  // the newest that was sent without being asked for
     uint16_t protocol = wire::kProtocolMax;
+    uint32_t chunk_bytes_max = wire::kChunkBytesMax;  // of a model, so that its frame fits the device
     DeviceActivity activity = DeviceActivity::kOnline;
   };
 

@@ -107,7 +107,8 @@ void CoordinatorEngine::finish_upload(Instant now, const std::string& device) {
     parked_.insert(device);
     return;
   }
-  const auto bad = rounds_.handle_update(now, device, uploads_.sequence(device), uploads_.bytes(device));
+  const wire::UpdateOffer& offer = *uploads_.find(device);
+  const auto bad = rounds_.handle_update(now, device, offer.sequence, uploads_.take(device), offer.checksum);
   if (bad.has_value()) {
     refuse_upload(now, device, bad->reason, bad->detail);
   } else {
@@ -117,7 +118,7 @@ void CoordinatorEngine::finish_upload(Instant now, const std::string& device) {
         make_ready(id, *session);
       }
     }
-    upload_pace_.handle_room(uploads_.bytes(device).size(), now);
+    upload_pace_.handle_room(offer.total_bytes, now);
     uploads_.release(device);
   }
 }

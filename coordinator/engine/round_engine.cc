@@ -316,7 +316,8 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
                        update.sequence,    static_cast<uint8_t>(found.metric),
                        found.examples,     found.loss_before,
                        found.value_before, found.loss_after,
-                       found.value_after};
+                       found.value_after,  found.tuned_steps,
+                       found.loss_tuned,   found.value_tuned};
   record.coordinates = options_.layout.shared_count;
   record.payload_bytes = 0;
   for (const plan::EncodedTensor& tensor : tensors) record.payload_bytes += tensor.payload.size();
@@ -327,7 +328,7 @@ std::optional<Rejection> RoundEngine::add(const std::string& device, const wire:
 }
 
 std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::string& device, uint64_t sequence,
-                                                    ByteView blob) {
+                                                    ByteBuffer blob, uint32_t checksum) {
   // Not in add(): what was acknowledged before a restart has its place.
   if (!takes_updates()) return reject(wire::Reason::kBusy, "no room for another update in this round");
   wire::Update update;
@@ -340,8 +341,9 @@ std::optional<Rejection> RoundEngine::handle_update(Instant now, const std::stri
   if (auto bad = check_offer(device, offer); bad.has_value()) return bad;
   UpdateRecord record;
   if (auto bad = add(device, update, record); bad.has_value()) return bad;
-  record.blob.assign(blob.begin(), blob.end());
   waiting_bytes_ += blob.size();
+  record.blob = std::move(blob);
+  record.checksum = checksum;
   counts_.note_waiting(device, sequence, update.round);
   uploading_.erase(device);
   waiting_.push_back(std::move(record));
@@ -462,7 +464,12 @@ void RoundEngine::aggregate(Instant now) {
 void RoundEngine::move_model(std::span<const double> aggregate, RoundResult& result) const {
   std::vector<float> exact(exact_model().begin(), exact_model().end());
   OptimizerState optimizer = optimizer_;  // that one has made the step when the step is stored
-  server_step(options_.plan.server, aggregate, std::span(exact).first(options_.layout.shared_count), optimizer);
+  const auto rate_of = [&](uint32_t round) {
+    return static_cast<double>(plan::learning_rate_at(options_.plan.training, round, options_.plan.rounds));
+  };
+  const double rate_ratio = round_.round > 1 ? rate_of(round_.round) / rate_of(round_.round - 1) : 1.0;
+  server_step(options_.plan.server, aggregate, std::span(exact).first(options_.layout.shared_count), optimizer,
+              rate_ratio);
   result.optimizer_state = encode_state(optimizer);
   follow(options_.plan.downlink, options_.layout.shared_count, model_, std::move(exact), result);
 }

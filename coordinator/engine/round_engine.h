@@ -79,9 +79,10 @@ class RoundEngine {
   // False between two rounds, and while the open one holds all that it can: a whole update then has to wait.
   bool takes_updates() const;
 
-  // A whole Update message. On success it waits for the disk; its device is acknowledged by taking it from
-  // poll_accepted(). kBusy unless takes_updates().
-  std::optional<Rejection> handle_update(Instant now, const std::string& device, uint64_t sequence, ByteView blob);
+  // A whole Update message, of which `checksum` is the CRC-32C. On success it waits for the disk; its device is
+  // acknowledged by taking it from poll_accepted(). kBusy unless takes_updates().
+  std::optional<Rejection> handle_update(Instant now, const std::string& device, uint64_t sequence, ByteBuffer blob,
+                                         uint32_t checksum);
 
   void handle_timeout(Instant now);
   Instant next_timeout() const {

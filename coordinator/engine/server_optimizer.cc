@@ -14,10 +14,11 @@ void add_to(float& parameter, double step) {
 }
 
 void step_momentum(const ServerSpec& server, std::span<const double> aggregate, std::span<float> model,
-                   OptimizerState& state) {
+                   OptimizerState& state, double rate_ratio) {
   if (state.first.empty()) state.first.assign(model.size(), 0.0F);
+  const double kept = server.momentum * rate_ratio;
   for (size_t i = 0; i < model.size(); ++i) {
-    state.first[i] = static_cast<float>(server.momentum * static_cast<double>(state.first[i]) + aggregate[i]);
+    state.first[i] = static_cast<float>(kept * static_cast<double>(state.first[i]) + aggregate[i]);
     const double moment = static_cast<double>(state.first[i]);
     const double direction = server.nesterov ? aggregate[i] + server.momentum * moment : moment;
     add_to(model[i], server.learning_rate * direction);
@@ -49,7 +50,7 @@ void step_adaptive(const ServerSpec& server, std::span<const double> aggregate, 
 }  // namespace
 
 void server_step(const ServerSpec& server, std::span<const double> aggregate, std::span<float> model,
-                 OptimizerState& state) {
+                 OptimizerState& state, double rate_ratio) {
   RUNNEL_ASSERT(aggregate.size() == model.size());
   if (state.optimizer != server.optimizer) state = {server.optimizer, {}, {}};
   switch (server.optimizer) {
@@ -58,7 +59,7 @@ void server_step(const ServerSpec& server, std::span<const double> aggregate, st
       for (size_t i = 0; i < model.size(); ++i) add_to(model[i], server.learning_rate * aggregate[i]);
       return;
     case ServerOptimizer::kMomentum:
-      return step_momentum(server, aggregate, model, state);
+      return step_momentum(server, aggregate, model, state, rate_ratio);
     case ServerOptimizer::kAdam:
     case ServerOptimizer::kYogi:
     case ServerOptimizer::kAdagrad:

@@ -1,13 +1,16 @@
 // How the model x follows what a round's updates became, D (docs/aggregation.md):
 //
-//   avg        x += lr D                                                      McMahan et al. 2017; lr: Reddi et al.
-//   2021 momentum   m = b m + D;  x += lr m, with nesterov x += lr (D + b m)       Hsu et al. 2019; Douillard et al.
-//   2023 adam, yogi, adagrad                                                       Reddi et al. 2021, algorithm 2
+//   avg        x += lr D                               McMahan et al. 2017; lr: Reddi et al. 2021
+//   momentum   m = b c m + D;  x += lr m               Hsu et al. 2019; c: Wang et al. 2020 (SlowMo)
+//              nesterov: x += lr (D + b m)             Douillard et al. 2023
+//   adam, yogi, adagrad                                Reddi et al. 2021, algorithm 2
 //              m = b1 m + (1 - b1) D;  x += lr m / (sqrt(v) + tau)
 //              adam:    v = b2 v + (1 - b2) D^2
 //              yogi:    v = v - (1 - b2) D^2 sign(v - D^2)
 //              adagrad: v = v + D^2
 //
+// c is the devices' learning rate over that of the round before. D contains that rate; without c what momentum gathered
+// at a large one goes on moving the model when devices' steps have become too small to answer it.
 // As in the paper there is no bias correction, and v begins at tau^2. Nesterov's form is the one of PyTorch's SGD,
 // which DiLoCo uses, with -D as the gradient. Every coordinate on its own, in double, m and v kept rounded to fp32:
 // what a restarted coordinator reads back is what it would have gone on with. Roots and divisions are rounded the same
@@ -32,9 +35,10 @@ struct OptimizerState {
   std::vector<float> second;  // v
 };
 
-// One step; `state` is begun anew where it is another optimizer's. REQUIRES: the same length of both; finite values.
+// One step; `state` is begun anew where it is another optimizer's. `rate_ratio`: c above. REQUIRES: the same length of
+// both; finite values.
 void server_step(const ServerSpec& server, std::span<const double> aggregate, std::span<float> model,
-                 OptimizerState& state);
+                 OptimizerState& state, double rate_ratio = 1.0);
 
 // As stored: format number, optimizer, number of vectors, length, values. Empty when there is nothing to remember.
 std::vector<uint8_t> encode_state(const OptimizerState& state);

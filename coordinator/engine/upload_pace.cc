@@ -5,9 +5,10 @@
 namespace runnel::coordinator {
 namespace {
 
-constexpr Duration kShortest = seconds(1);    // what a device waits at least
-constexpr Duration kMeasured = seconds(1);    // of uploads that end, for one measurement
-constexpr Duration kForgotten = seconds(30);  // without anybody turned away: what was measured says nothing now
+constexpr Duration kShortest = seconds(1);      // what a device waits at least
+constexpr Duration kMeasured = seconds(1);      // of uploads that end, for one measurement
+constexpr Duration kNothingEnded = seconds(2);  // before the rate is taken for half of what it was
+constexpr Duration kForgotten = seconds(30);    // without anybody turned away: what was measured says nothing now
 constexpr double kOverbooked = 1.25;
 constexpr double kBytesPerSecondMin = 1e4;
 
@@ -16,10 +17,20 @@ constexpr double kBytesPerSecondMin = 1e4;
 void UploadPace::handle_room(uint64_t bytes, Instant now) {
   if (measured_since_ == kNever) return;
   measured_bytes_ += bytes;
+  measure(now);
+}
+
+void UploadPace::measure(Instant now) {
   const Duration elapsed = now - measured_since_;
-  if (elapsed < kMeasured) return;
+  if (elapsed < (measured_bytes_ > 0 ? kMeasured : kNothingEnded)) return;
   const double measured = 1e6 * static_cast<double>(measured_bytes_) / static_cast<double>(elapsed.count());
-  bytes_per_second_ = std::max(kBytesPerSecondMin, measured);
+  const double before = bytes_per_second_;
+  bytes_per_second_ = std::max(kBytesPerSecondMin, measured_bytes_ > 0 ? measured : before / 2);
+  // Turns that were given at a slower pace leave room between them.
+  if (bytes_per_second_ > before && next_ > now) {
+    const double ahead = static_cast<double>((next_ - now).count()) * before / bytes_per_second_;
+    next_ = now + Duration(static_cast<int64_t>(ahead));
+  }
   measured_bytes_ = 0;
   measured_since_ = now < next_ + kForgotten ? now : kNever;
 }
@@ -29,6 +40,8 @@ Duration UploadPace::turn(uint64_t bytes, uint64_t seed, Instant now) {
     measured_since_ = now;
     measured_bytes_ = 0;
   }
+  measure(now);
+  if (measured_since_ == kNever) measured_since_ = now;
   const Instant last = now + longest_;
   next_ = std::max(next_, now + kShortest);
   const double step_s = static_cast<double>(bytes) / (bytes_per_second_ * kOverbooked);

@@ -35,6 +35,7 @@ bool UploadTable::restore(const UploadPart& part, Instant touched) {
     forgotten_since_ = std::min(forgotten_since_, touched);
     return false;
   }
+  upload.checksum = crc32c(part.bytes);
   upload.saved_bytes = part.bytes.size();
   held_bytes_ += part.total_bytes;
   touch(uploads_.emplace(part.device, std::move(upload)).first->second, touched);
@@ -100,7 +101,10 @@ Result<uint64_t> UploadTable::add(const std::string& device, const wire::UpdateC
   }
   Upload& upload = found->second;
   touch(upload, now);
+  const uint64_t before = upload.bytes.received_bytes();
   RUNNEL_TRY(upload.bytes.add(chunk.offset, chunk.payload));
+  // Now, while it is in the processor's cache.
+  upload.checksum = crc32c(upload.bytes.received().subspan(before), upload.checksum);
   note_unsaved(device, upload, now);
   return upload.bytes.received_bytes();
 }
@@ -108,7 +112,7 @@ Result<uint64_t> UploadTable::add(const std::string& device, const wire::UpdateC
 Result<bool> UploadTable::complete(const std::string& device) const {
   const auto found = uploads_.find(device);
   if (found == uploads_.end() || !found->second.bytes.complete()) return false;
-  const uint32_t checksum = crc32c(found->second.bytes.bytes());
+  const uint32_t checksum = found->second.checksum;
   if (checksum != found->second.offer.checksum) {
     return fail(Error::kChecksum, "update %llu arrived with checksum %08x, it was offered with %08x",
                 static_cast<unsigned long long>(found->second.offer.sequence), checksum, found->second.offer.checksum);
@@ -116,8 +120,8 @@ Result<bool> UploadTable::complete(const std::string& device) const {
   return true;
 }
 
-ByteView UploadTable::bytes(const std::string& device) const {
-  return uploads_.at(device).bytes.bytes();
+ByteBuffer UploadTable::take(const std::string& device) {
+  return uploads_.at(device).bytes.take();
 }
 
 uint64_t UploadTable::sequence(const std::string& device) const {

@@ -60,8 +60,8 @@ class UploadTable {
 
   // True once every byte is there and the checksum holds. kChecksum if all bytes are there and it does not.
   Result<bool> complete(const std::string& device) const;
-  // REQUIRES: complete(device).
-  ByteView bytes(const std::string& device) const;
+  // Its bytes; forget() or release() must follow. REQUIRES: complete(device).
+  ByteBuffer take(const std::string& device);
   uint64_t sequence(const std::string& device) const;              // 0 when there is none
   const wire::UpdateOffer* find(const std::string& device) const;  // without its payload; nullptr when there is none
   std::vector<std::string> devices() const;
@@ -90,6 +90,7 @@ class UploadTable {
   struct Upload {
     wire::UpdateOffer offer;
     wire::Reassembly bytes;
+    uint32_t checksum = 0;  // of what was received
     Instant touched{};
     Instant unsaved_since = kNever;
     uint64_t saved_bytes = 0;   // durable

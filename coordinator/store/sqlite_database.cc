@@ -6,6 +6,7 @@
 namespace runnel::coordinator {
 
 SqliteDatabase::~SqliteDatabase() {
+  for (const auto& [sql, statement] : idle_) sqlite3_finalize(statement);
   sqlite3_close(handle_);
 }
 
@@ -68,12 +69,34 @@ Failure SqliteDatabase::corrupt(const char* what) const {
   return fail(Error::kCorrupt, "%s: damaged: %s", path_.c_str(), what);
 }
 
+sqlite3_stmt* SqliteDatabase::take_statement(const char* sql, int& code) {
+  code = SQLITE_OK;
+  if (const auto idle = idle_.find(std::string_view(sql)); idle != idle_.end()) {
+    sqlite3_stmt* statement = idle->second;
+    idle_.erase(idle);
+    return statement;
+  }
+  sqlite3_stmt* statement = nullptr;
+  code = sqlite3_prepare_v2(handle_, sql, -1, &statement, nullptr);
+  return statement;
+}
+
+void SqliteDatabase::give_back(sqlite3_stmt* statement) {
+  if (statement == nullptr) return;
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);  // they refer to what may be gone soon
+  const bool kept = idle_.size() < kIdleMax && idle_.emplace(sqlite3_sql(statement), statement).second;
+  if (!kept) sqlite3_finalize(statement);
+}
+
 SqliteStatement::SqliteStatement(SqliteDatabase& database, const char* sql) : database_(database) {
-  note(sqlite3_prepare_v2(database.handle(), sql, -1, &statement_, nullptr));
+  int code = SQLITE_OK;
+  statement_ = database.take_statement(sql, code);
+  note(code);
 }
 
 SqliteStatement::~SqliteStatement() {
-  sqlite3_finalize(statement_);
+  database_.give_back(statement_);
 }
 
 void SqliteStatement::note(int code) {

@@ -1,12 +1,13 @@
 // One SQLite connection, its statements and its transactions, with SQLite's codes turned into the project's errors.
 //
 // Only the store includes this. Threads: one at a time. Memory: texts and blobs are bound by reference, so what was
-// bound must live until the statement has run.
+// bound must live until the statement has run; up to kIdleMax statements stay compiled for their next use.
 #pragma once
 
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -47,8 +48,17 @@ class SqliteDatabase {
   const std::string& path() const { return path_; }
 
  private:
+  friend class SqliteStatement;
+  // Statements that are compiled and not in use, at most one of each text.
+  static constexpr size_t kIdleMax = 64;
+
+  // Null, and `code` says why, if it does not compile.
+  sqlite3_stmt* take_statement(const char* sql, int& code);
+  void give_back(sqlite3_stmt* statement);
+
   sqlite3* handle_ = nullptr;
   std::string path_;
+  std::map<std::string, sqlite3_stmt*, std::less<>> idle_;
 };
 
 // A prepared statement. Parameters are numbered from 1 in the order of bind() calls, columns from 0.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "coordinator/store/sqlite_database.h"
 #include "coordinator/store/sqlite_store.h"
@@ -59,40 +60,100 @@ Failure SqliteStore::duplicate_update(const UpdateRecord& update, const Failure&
               static_cast<unsigned long long>(update.sequence), update.device.c_str());
 }
 
-Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
-  if (updates.empty()) return Error::kOk;
-  SqliteTransaction transaction(*database_);
-  RUNNEL_TRY(transaction.begin_write());
+// The bytes are on the disk before the rows that name them are committed. Gives where they begin.
+Result<uint64_t> SqliteStore::write_blobs(std::span<const UpdateRecord> updates) {
+  // Ids and offsets ascend together, and only the open round has any.
+  const Result<int64_t> end =
+      database_->query_integer("SELECT offset + bytes FROM update_extent ORDER BY update_id DESC LIMIT 1");
+  if (!end) return end.failure();
+  const uint64_t begin = UpdateFile::next_block(std::max(static_cast<uint64_t>(*end), doubtful_end_));
+  std::vector<ByteView> blobs;
+  blobs.reserve(updates.size());
+  for (const UpdateRecord& update : updates) blobs.emplace_back(update.blob);
+  RUNNEL_TRY(update_file_.write(begin, blobs));
+  return begin;
+}
+
+Failure SqliteStore::insert_updates(std::span<const UpdateRecord> updates, bool in_file, uint64_t offset) {
   SqliteStatement insert(*database_,
                          "INSERT INTO accepted_update(round, merged_into, device, sequence, model_version,"
                          " sample_count, mean_loss, coordinates, payload_bytes, accepted_at)"
                          " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   SqliteStatement insert_blob(*database_, "INSERT INTO update_blob(update_id, checksum, blob) VALUES(?, ?, ?)");
+  SqliteStatement insert_extent(*database_,
+                                "INSERT INTO update_extent(update_id, checksum, offset, bytes) VALUES(?, ?, ?, ?)");
   SqliteStatement drop_upload(*database_, "DELETE FROM upload WHERE device = ? AND sequence <= ?");
   SqliteStatement insert_evaluation(*database_,
                                     "INSERT INTO device_evaluation(device, sequence, round, metric, examples,"
-                                    " loss_before, value_before, loss_after, value_after)"
-                                    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  RUNNEL_TRY(require_open(updates.front().merged_into));
+                                    " loss_before, value_before, loss_after, value_after, tuned_steps,"
+                                    " loss_tuned, value_tuned)"
+                                    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const UpdateRecord& update : updates) {
-    if (update.merged_into != updates.front().merged_into) {
-      return fail(Error::kInvalidArgument, "updates merged into rounds %u and %u in one call",
-                  updates.front().merged_into, update.merged_into);
-    }
     insert.bind(update.round).bind(update.merged_into).bind(update.device).bind(update.sequence);
     insert.bind(update.model_version);
     insert.bind(update.sample_count).bind(static_cast<double>(update.mean_loss)).bind(update.coordinates);
     insert.bind(update.payload_bytes).bind(update.accepted_at);
     if (Failure inserted = insert.run(); !inserted.ok()) return duplicate_update(update, inserted);
-    RUNNEL_TRY(insert_blob.bind(database_->last_row()).bind(crc32c(update.blob)).bind(ByteView(update.blob)).run());
+    const ByteView blob(update.blob);
+    if (in_file) {
+      insert_extent.bind(database_->last_row()).bind(update.checksum).bind(offset).bind(blob.size());
+      RUNNEL_TRY(insert_extent.run());
+      offset += blob.size();
+    } else {
+      RUNNEL_TRY(insert_blob.bind(database_->last_row()).bind(update.checksum).bind(blob).run());
+    }
     RUNNEL_TRY(drop_upload.bind(update.device).bind(update.sequence).run());
     const DeviceEvaluation& found = update.evaluation;
     if (found.examples == 0) continue;
     insert_evaluation.bind(update.device).bind(update.sequence).bind(update.round).bind(uint32_t{found.metric});
     insert_evaluation.bind(found.examples).bind(found.loss_before).bind(found.value_before);
-    RUNNEL_TRY(insert_evaluation.bind(found.loss_after).bind(found.value_after).run());
+    insert_evaluation.bind(found.loss_after).bind(found.value_after).bind(found.tuned_steps);
+    RUNNEL_TRY(insert_evaluation.bind(found.loss_tuned).bind(found.value_tuned).run());
   }
-  return transaction.commit();
+  return Error::kOk;
+}
+
+// A commit whose sync failed may be found on the disk after all if power fails next, and would then speak of these
+// bytes: they are not written over before a later commit has taken its place.
+Failure SqliteStore::commit_updates(SqliteTransaction& transaction, uint64_t begin, uint64_t end) {
+  Failure outcome = transaction.commit();
+  if (outcome.ok()) {
+    doubtful_end_ = 0;
+    return outcome;
+  }
+  const int code = database_->last_extended_code() & 0xFF;
+  if (code == SQLITE_FULL || code == SQLITE_BUSY) {
+    if (end > begin) update_file_.cut(begin);
+  } else {
+    doubtful_end_ = std::max(doubtful_end_, end);
+  }
+  return outcome;
+}
+
+Failure SqliteStore::accept_updates(std::span<const UpdateRecord> updates) {
+  if (updates.empty()) return Error::kOk;
+  uint64_t bytes = 0;
+  for (const UpdateRecord& update : updates) {
+    bytes += update.blob.size();
+    if (update.merged_into != updates.front().merged_into) {
+      return fail(Error::kInvalidArgument, "updates merged into rounds %u and %u in one call",
+                  updates.front().merged_into, update.merged_into);
+    }
+  }
+  SqliteTransaction transaction(*database_);
+  RUNNEL_TRY(transaction.begin_write());
+  RUNNEL_TRY(require_open(updates.front().merged_into));
+  if (bytes <= kRowBytesMax) {
+    RUNNEL_TRY(insert_updates(updates, false, 0));
+    return commit_updates(transaction, 0, 0);
+  }
+  const Result<uint64_t> begin = write_blobs(updates);
+  if (!begin) return begin.failure();
+  if (Failure bad = insert_updates(updates, true, *begin); !bad.ok()) {
+    update_file_.cut(*begin);
+    return bad;
+  }
+  return commit_updates(transaction, *begin, *begin + bytes);
 }
 
 Failure SqliteStore::close_round(const RoundResult& result) {
@@ -128,11 +189,15 @@ Failure SqliteStore::close_round(const RoundResult& result) {
   SqliteStatement drop_blobs(
       *database_, "DELETE FROM update_blob WHERE update_id IN (SELECT id FROM accepted_update WHERE merged_into = ?)");
   RUNNEL_TRY(drop_blobs.bind(result.round).run());
+  RUNNEL_TRY(database_->execute("DELETE FROM update_extent"));
   SqliteStatement prune(*database_,
                         "DELETE FROM model WHERE version != 1 AND version NOT IN"
                         " (SELECT version FROM model ORDER BY version DESC LIMIT ?)");
   RUNNEL_TRY(prune.bind(models_kept_).run());
-  return transaction.commit();
+  RUNNEL_TRY(transaction.commit());
+  doubtful_end_ = 0;
+  update_file_.cut(UpdateFile::kKeptBytes);
+  return Error::kOk;
 }
 
 // What the quantized downlink goes on from.
@@ -240,7 +305,8 @@ Result<std::vector<LedgerEntry>> SqliteStore::ledger() {
 Result<std::vector<DeviceEvaluation>> SqliteStore::device_evaluations() {
   SqliteStatement select(*database_,
                          "SELECT round, device, max(sequence), metric, examples, loss_before, value_before, loss_after,"
-                         " value_after FROM device_evaluation GROUP BY device ORDER BY device");
+                         " value_after, tuned_steps, loss_tuned, value_tuned"
+                         " FROM device_evaluation GROUP BY device ORDER BY device");
   std::vector<DeviceEvaluation> evaluations;
   for (;;) {
     Result<bool> row = select.step();
@@ -248,7 +314,8 @@ Result<std::vector<DeviceEvaluation>> SqliteStore::device_evaluations() {
     if (!*row) return evaluations;
     evaluations.push_back({select.integer<uint32_t>(0), select.text(1), select.integer<uint64_t>(2),
                            select.integer<uint8_t>(3), select.integer<uint32_t>(4), select.real(5), select.real(6),
-                           select.real(7), select.real(8)});
+                           select.real(7), select.real(8), select.integer<uint32_t>(9), select.real(10),
+                           select.real(11)});
   }
 }
 

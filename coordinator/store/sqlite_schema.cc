@@ -180,6 +180,23 @@ CREATE TABLE device_evaluation(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// Format 5: updates whose bytes lie in the file beside the database.
+constexpr const char* kFormat5 = R"sql(
+CREATE TABLE update_extent(
+  update_id INTEGER PRIMARY KEY REFERENCES accepted_update(id),
+  checksum INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  bytes INTEGER NOT NULL
+) STRICT;
+)sql";
+
+// Format 6: what fine-tuning for itself gave a device.
+constexpr const char* kFormat6 = R"sql(
+ALTER TABLE device_evaluation ADD COLUMN tuned_steps INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE device_evaluation ADD COLUMN loss_tuned REAL;
+ALTER TABLE device_evaluation ADD COLUMN value_tuned REAL;
+)sql";
+
 Failure set_version(SqliteDatabase& database) {
   return database.execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
 }
@@ -196,6 +213,8 @@ Failure create_tables(SqliteDatabase& database) {
     RUNNEL_TRY(database.execute(kFormat2));
     RUNNEL_TRY(database.execute(kFormat3));
     RUNNEL_TRY(database.execute(kFormat4));
+    RUNNEL_TRY(database.execute(kFormat5));
+    RUNNEL_TRY(database.execute(kFormat6));
     RUNNEL_TRY(set_version(database));
   }
   return transaction.commit();
@@ -213,6 +232,8 @@ Failure upgrade(SqliteDatabase& database) {
   if (*now < 2) RUNNEL_TRY(database.execute(kFormat2));
   if (*now < 3) RUNNEL_TRY(database.execute(kFormat3));
   if (*now < 4) RUNNEL_TRY(database.execute(kFormat4));
+  if (*now < 5) RUNNEL_TRY(database.execute(kFormat5));
+  if (*now < 6) RUNNEL_TRY(database.execute(kFormat6));
   RUNNEL_TRY(set_version(database));
   return transaction.commit();
 }

@@ -10,7 +10,7 @@
 namespace runnel::coordinator {
 
 inline constexpr int64_t kApplicationId = 0x524E4C46;  // "RNLF"
-inline constexpr int64_t kSchemaVersion = 4;
+inline constexpr int64_t kSchemaVersion = 6;
 
 // Sets up the connection (WAL, synchronous=FULL, foreign keys), makes the tables in an empty file if `create`, and
 // checks the file; one of an older format is brought up to date, in one transaction. kCorrupt: not a database, not

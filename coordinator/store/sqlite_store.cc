@@ -14,10 +14,14 @@
 
 #include "coordinator/store/sqlite_database.h"
 #include "coordinator/store/sqlite_schema.h"
+#include "coordinator/store/sync_folder.h"
 #include "runtime/base/crc32c.h"
 
 namespace runnel::coordinator {
 namespace {
+
+// SQLite's own bound of a blob, so that a damaged length asks for no more memory than one in a row could.
+constexpr uint64_t kBlobBytesMax = 1'000'000'000;
 
 Failure create_file(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -26,13 +30,7 @@ Failure create_file(const std::string& path) {
   }
   ::close(descriptor);
   // The file's name must survive a power cut too, and SQLite looks after its contents only.
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const int folder_descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_descriptor < 0) return fail(Error::kIo, "%s: %s", folder.c_str(), std::strerror(errno));
-  const int synced = ::fsync(folder_descriptor);
-  const int code = errno;
-  ::close(folder_descriptor);
-  return synced == 0 ? Failure(Error::kOk) : fail(Error::kIo, "%s: %s", folder.c_str(), std::strerror(code));
+  return sync_folder_of(path);
 }
 
 ByteView parameter_bytes(const std::vector<float>& parameters) {
@@ -41,7 +39,8 @@ ByteView parameter_bytes(const std::vector<float>& parameters) {
 
 }  // namespace
 
-SqliteStore::SqliteStore(std::unique_ptr<SqliteDatabase> database) : database_(std::move(database)) {}
+SqliteStore::SqliteStore(std::unique_ptr<SqliteDatabase> database)
+    : database_(std::move(database)), update_file_(database_->path() + "-updates") {}
 SqliteStore::~SqliteStore() = default;
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path, bool create) {
@@ -69,6 +68,7 @@ void SqliteStore::set_file_bytes_max(uint64_t bytes_max) {
   if (!page_bytes || *page_bytes <= 0) return;
   const uint64_t pages = std::max<uint64_t>(1, bytes_max / static_cast<uint64_t>(*page_bytes));
   static_cast<void>(database_->query_integer(("PRAGMA max_page_count=" + std::to_string(pages)).c_str()));
+  update_file_.set_bytes_max(bytes_max);
 }
 
 Failure SqliteStore::lock_for_run() {
@@ -232,12 +232,17 @@ Failure SqliteStore::load_open_round(Snapshot& snapshot) {
   }
 }
 
+Failure SqliteStore::corrupt_update(const UpdateRecord& update) const {
+  return database_->corrupt(("the update of " + update.device + " for round " + std::to_string(update.round)).c_str());
+}
+
 Failure SqliteStore::load_accepted(Snapshot& snapshot) {
   SqliteStatement updates(
       *database_,
       "SELECT u.round, u.device, u.sequence, u.model_version, u.sample_count, u.mean_loss, u.coordinates,"
-      " u.payload_bytes, u.accepted_at, b.checksum, b.blob, u.merged_into"
+      " u.payload_bytes, u.accepted_at, b.checksum, b.blob, u.merged_into, e.checksum, e.offset, e.bytes"
       " FROM accepted_update u LEFT JOIN update_blob b ON b.update_id = u.id"
+      " LEFT JOIN update_extent e ON e.update_id = u.id"
       " WHERE u.merged_into = ? ORDER BY u.device, u.sequence");
   updates.bind(snapshot.round.round);
   for (;;) {
@@ -255,12 +260,19 @@ Failure SqliteStore::load_accepted(Snapshot& snapshot) {
     update.coordinates = updates.integer<uint64_t>(6);
     update.payload_bytes = updates.integer<uint64_t>(7);
     update.accepted_at = updates.integer<int64_t>(8);
-    const ByteView blob = updates.blob(10);
-    if (updates.is_null(9) || crc32c(blob) != updates.integer<uint32_t>(9)) {
-      return database_->corrupt(
-          ("the update of " + update.device + " for round " + std::to_string(update.round)).c_str());
+    const bool in_file = !updates.is_null(12);
+    if (in_file) {
+      const auto bytes = updates.integer<uint64_t>(14);
+      if (bytes > kBlobBytesMax) return corrupt_update(update);
+      if (!update.blob.allocate(bytes)) return fail(Error::kNoMemory, "no memory for the updates of the open round");
+      RUNNEL_TRY(update_file_.read(updates.integer<uint64_t>(13), update.blob));
+    } else {
+      update.blob = ByteBuffer(updates.blob(10));
     }
-    update.blob.assign(blob.begin(), blob.end());
+    const int checksum = in_file ? 12 : 9;
+    update.checksum = crc32c(update.blob);
+    if (updates.is_null(checksum) || update.checksum != updates.integer<uint32_t>(checksum))
+      return corrupt_update(update);
     snapshot.accepted.push_back(std::move(update));
   }
 }

@@ -1,4 +1,6 @@
-// The Store in one SQLite file: write-ahead log, synchronous=FULL, every method a transaction.
+// The Store in one SQLite file: write-ahead log, synchronous=FULL, every method a transaction. The bytes of accepted
+// updates lie in a file beside it, FILE-updates (update_file.h), for as long as their round is open; those of a
+// transaction with few of them lie in its rows, where they cost one sync less.
 //
 // Other processes may have the same file open (enrolling, revoking, reporting) while one runs the fleet: a writer waits
 // up to the busy timeout, then fails with kBusy. lock_for_run() keeps a second fleet run out.
@@ -14,16 +16,20 @@
 
 #include "coordinator/store/run_lock.h"
 #include "coordinator/store/store.h"
+#include "coordinator/store/update_file.h"
 
 namespace runnel::coordinator {
 
 class SqliteDatabase;
+class SqliteTransaction;
 
 class SqliteStore final : public Store {
  public:
   // Old models are dropped when a round closes, but for the newest of them and version 1.
   static constexpr uint32_t kModelsKept = 8;
   static constexpr int kBusyTimeoutMs = 5000;
+  // Updates of one transaction that are in its rows, all together; beyond that they are in the updates' file.
+  static constexpr uint64_t kRowBytesMax = 64 * 1024;
 
   // kNotFound if there is no such file and `create` is false; with `create`, the file is made (0600) when it is
   // missing.
@@ -36,7 +42,8 @@ class SqliteStore final : public Store {
   // How long a call waits for another process's transaction. 0: not at all.
   void set_busy_timeout_ms(int timeout_ms);
   // The file will not grow beyond about this (a page, 16 KiB, at least what it has now): a call that needs more fails
-  // with kStorageFull, as on a full disk. The write-ahead log next to it is not counted.
+  // with kStorageFull, as on a full disk. The updates' file has the same bound of its own; the write-ahead log is not
+  // counted.
   void set_file_bytes_max(uint64_t bytes_max);
   // REQUIRES: models_kept > 0.
   void set_models_kept(uint32_t models_kept) { models_kept_ = models_kept; }
@@ -80,6 +87,10 @@ class SqliteStore final : public Store {
   Failure insert_cohort(uint32_t round, std::span<const std::string> selected);
   Failure require_open(uint32_t round);
   Failure duplicate_update(const UpdateRecord& update, const Failure& otherwise);
+  Failure corrupt_update(const UpdateRecord& update) const;
+  Result<uint64_t> write_blobs(std::span<const UpdateRecord> updates);
+  Failure insert_updates(std::span<const UpdateRecord> updates, bool in_file, uint64_t offset);
+  Failure commit_updates(SqliteTransaction& transaction, uint64_t begin, uint64_t end);
   Result<ModelRecord> read_model(uint64_t version);
   Result<uint64_t> newest_version();
   Failure replace_downlink(const RoundResult& result);
@@ -93,6 +104,8 @@ class SqliteStore final : public Store {
   Failure load_optimizer_state(Snapshot& snapshot);
 
   std::unique_ptr<SqliteDatabase> database_;
+  UpdateFile update_file_;
+  uint64_t doubtful_end_ = 0;  // of bytes whose rows may be on the disk though their commit failed
   RunLock run_lock_;
   uint32_t models_kept_ = kModelsKept;
 };

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/base/bytes.h"
+#include "runtime/base/byte_buffer.h"
 #include "runtime/base/result.h"
 
 namespace runnel::coordinator {
@@ -45,6 +45,9 @@ struct DeviceEvaluation {
   double value_before = 0.0;
   double loss_after = 0.0;  // of its own, after training
   double value_after = 0.0;
+  uint32_t tuned_steps = 0;  // of fine-tuning for itself; 0: none
+  double loss_tuned = 0.0;
+  double value_tuned = 0.0;
 };
 
 // An accepted update; (device, sequence) is its identity. `blob` is the Update message exactly as received; it is
@@ -60,7 +63,8 @@ struct UpdateRecord {
   uint64_t coordinates = 0;
   uint64_t payload_bytes = 0;  // of the encoded tensors, for bits per coordinate
   int64_t accepted_at = 0;
-  std::vector<uint8_t> blob;
+  ByteBuffer blob;
+  uint32_t checksum = 0;        // CRC-32C of `blob`, as the device said and as it was checked
   DeviceEvaluation evaluation;  // as the blob says; a snapshot leaves it out
 };
 

@@ -47,7 +47,8 @@ Result<Hours> parse_hours(std::string_view text) {
     text.remove_prefix(std::min(comma + 1, text.size()));
     const size_t dash = part.find('-');
     const auto from = parse_time(part.substr(0, dash));
-    const auto to = dash == std::string_view::npos ? std::nullopt : parse_time(part.substr(dash + 1));
+    std::optional<uint32_t> to;
+    if (dash != std::string_view::npos) to = parse_time(part.substr(dash + 1));
     if (!from || !to || *from == *to || *from == kMinutesOfDay) {
       return fail(Error::kMalformed, "'%.*s' must be a span such as 22:00-06:00", static_cast<int>(part.size()),
                   part.data());

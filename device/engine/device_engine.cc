@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "runtime/codec/available.h"
+
 namespace runnel::device {
 namespace {
 
@@ -18,7 +20,7 @@ DeviceEngine::DeviceEngine(const DeviceOptions& options, Outbox& outbox, Rng rng
     : options_(options),
       outbox_(outbox),
       rng_(rng),
-      model_(options.model_window_bytes, options.model_bytes_max, keeper) {
+      model_(options.model_window_bytes, options.model_bytes_max, keeper, options.delta_scratch) {
   // The oldest update left over from before a restart may be partly at the coordinator already; the others cannot be.
   if (outbox_.pending()) upload_resumes_ = true;
   aged_at_ = now;
@@ -176,11 +178,11 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     hello.software = options_.software.view();
     hello.unavailable = !allowed_.training;
     for (uint8_t codec = 0; codec < plan::kCodecCount; ++codec) {
-      RUNNEL_ASSERT(hello.codecs.push_back(codec));
+      if (codec::is_available(static_cast<plan::CodecId>(codec))) RUNNEL_ASSERT(hello.codecs.push_back(codec));
     }
-    if (model_.holds_any()) {
+    if (const uint64_t version = model_.delta_base_version(); version != 0) {
       hello.held_run = model_.held_run();
-      hello.held_model_version = model_.held_version();
+      hello.held_model_version = version;
     }
     hello_sent_at_ = now;
     return send(hello);
@@ -212,7 +214,7 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
   if (upload_ == Upload::kStreaming) {
     const uint64_t total = outbox_.front()->total_bytes;
     const uint64_t in_flight = upload_sent_bytes_ - std::min(upload_sent_bytes_, upload_acked_bytes_);
-    const uint64_t bytes = std::min<uint64_t>(chunk_bytes_, total - upload_sent_bytes_);
+    const uint64_t bytes = std::min<uint64_t>(upload_chunk_bytes(), total - upload_sent_bytes_);
     if (bytes > 0 && in_flight + bytes <= window_bytes_) {
       const uint64_t offset = upload_sent_bytes_;
       if (!read_chunk(now, bytes)) return std::nullopt;
@@ -226,6 +228,15 @@ std::optional<Action> DeviceEngine::poll_frame(Instant now) {
     }
   }
   return std::nullopt;
+}
+
+// As much as the link carries in a sixteenth of a second, so that a cut costs a thin link little, and within what both
+// sides take. Nothing known of the link: short.
+uint32_t DeviceEngine::upload_chunk_bytes() const {
+  constexpr double kSecondsOfLink = 1.0 / 16.0;
+  constexpr double kShort = 4096.0;
+  const double carried = rate_.goodput().estimate().bytes_per_second * kSecondsOfLink;
+  return std::min(chunk_bytes_, static_cast<uint32_t>(std::clamp(carried, kShort, double{wire::kChunkBytesMax})));
 }
 
 std::optional<RateReport> DeviceEngine::poll_rate_report() {

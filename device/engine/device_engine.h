@@ -12,6 +12,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -46,6 +47,12 @@ struct DeviceOptions {
   uint64_t model_bytes_max = 64ULL << 20;   // largest Model message that is accepted
   QueueFull queue_full = QueueFull::kFold;
   Duration queue_age_max = seconds(7 * 86400);  // an update that waited longer is dropped; up to 68 years
+  // For boards with little memory. No update makes up for another, or builds upon one that waits: either
+  // takes one fp32 a parameter.
+  bool plain_updates_only = false;
+  // Where a delta is added to the model, if it is long enough; else operator new gives as much. Nobody else may use it
+  // while the engine handles a frame and no training is under way. It must outlive the engine.
+  std::span<float> delta_scratch{};
 };
 
 // What the device's condition allows now (docs/power.md).
@@ -208,7 +215,9 @@ class DeviceEngine {
   bool read_chunk(Instant now, uint64_t bytes);
   ByteView sent_chunk(Instant now, uint64_t bytes);
   void settle_update(Instant now, Fate fate);
-  bool carries(const plan::RoundPlan& plan) const { return plan.codec.error_feedback || plan.rate.deadline; }
+  bool carries(const plan::RoundPlan& plan) const {
+    return !options_.plain_updates_only && (plan.codec.error_feedback || plan.rate.deadline);
+  }
   StartTraining training_request(Instant now);
   void stop_training();
   void finish_if_settled();
@@ -221,6 +230,7 @@ class DeviceEngine {
   bool owed_anything() const;
   bool holds_model() const;
   std::optional<Action> poll_frame(Instant now);
+  uint32_t upload_chunk_bytes() const;
   std::optional<Action> send(const wire::Message& message);
   void notice(Notice::Kind kind, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -270,7 +280,7 @@ class DeviceEngine {
   uint64_t upload_sent_bytes_ = 0;
   uint64_t upload_high_bytes_ = 0;  // furthest byte ever sent of this update
   uint64_t upload_acked_bytes_ = 0;
-  std::array<uint8_t, wire::kChunkBytesMax> chunk_{};
+  std::array<uint8_t, wire::kOwnChunkBytesMax> chunk_{};
 
   Instant aged_at_{};    // the ages in the outbox are as of then
   uint64_t unix_s_ = 0;  // wall clock at unix_at_; 0 = not known

@@ -48,9 +48,9 @@ void DeviceEngine::on(Instant now, const wire::Welcome& welcome) {
   link_ = Link::kUp;
   failed_attempts_ = 0;
   rounds_ = welcome.rounds;
-  chunk_bytes_ = welcome.chunk_bytes_max;
+  chunk_bytes_ = std::min(welcome.chunk_bytes_max, wire::kOwnChunkBytesMax);
   window_bytes_ = welcome.window_bytes;
-  offer_bytes_max_ = std::min<uint32_t>(welcome.offer_bytes_max, wire::kChunkBytesMax);
+  offer_bytes_max_ = std::min<uint32_t>(welcome.offer_bytes_max, wire::kOwnChunkBytesMax);
   ping_after_ = milliseconds(welcome.ping_after_ms);
   last_sequence_there_ = welcome.last_sequence;
   // What was asked for on an earlier link will not come any more.

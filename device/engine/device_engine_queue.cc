@@ -260,6 +260,7 @@ void DeviceEngine::consider_further(Instant now) {
   if (!trained_plan_.has_value() || plan_.has_value() || training_ != Training::kIdle || run_over_ || finished_ ||
       refused_ || link_ == Link::kUp)
     return;
+  if (options_.plain_updates_only) return;
   const plan::RoundPlan& plan = trained_plan_->plan;
   const OutboxHead& newest = outbox_.newest();
   if (newest.run != plan.run || newest.round != plan.round || newest.kept || newest.made > plan.offline_updates) return;

@@ -141,9 +141,12 @@ Failure ModelTransfer::take_delta() {
   if (delta.multiples.count != shared) {
     return fail(Error::kShape, "a delta of %u parameters for a model that shares %zu", delta.multiples.count, shared);
   }
-  const std::unique_ptr<float[]> memory(new (std::nothrow) float[count]);
-  if (memory == nullptr) return fail(Error::kNoMemory, "no memory to add a delta of %zu parameters", count);
-  const std::span<float> sums(memory.get(), count);
+  std::unique_ptr<float[]> memory;
+  if (scratch_.size() < count) {
+    memory.reset(new (std::nothrow) float[count]);
+    if (memory == nullptr) return fail(Error::kNoMemory, "no memory to add a delta of %zu parameters", count);
+  }
+  const std::span<float> sums = memory != nullptr ? std::span(memory.get(), count) : scratch_.first(count);
   RUNNEL_TRY(codec::decode_tensor("delta", delta.multiples, sums.first(shared)));
   std::copy(model.parameters.begin() + static_cast<std::ptrdiff_t>(shared), model.parameters.end(),
             sums.begin() + static_cast<std::ptrdiff_t>(shared));

@@ -11,8 +11,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "device/engine/model_keeper.h"
+#include "runtime/codec/available.h"
 #include "runtime/wire/frame.h"
 #include "runtime/wire/reassembly.h"
 
@@ -21,9 +23,15 @@ namespace runnel::device {
 class ModelTransfer {
  public:
   // `window_bytes`: asked for at a time. `bytes_max`: of the largest Model message. `keeper` may be null: then the
-  // model does not outlive a restart.
-  ModelTransfer(uint32_t window_bytes, uint64_t bytes_max, ModelKeeper* keeper)
-      : window_bytes_(window_bytes), bytes_max_(bytes_max), keeper_(keeper) {}
+  // model does not outlive a restart. `scratch`: where a delta is added, if it is long enough. A build that cannot read
+  // deltas (codec/available.h) does as if it held nothing whenever it asks for a model.
+  ModelTransfer(uint32_t window_bytes, uint64_t bytes_max, ModelKeeper* keeper, std::span<float> scratch = {},
+                bool reads_deltas = codec::is_available(plan::CodecId::kDeadzone))
+      : window_bytes_(window_bytes),
+        bytes_max_(bytes_max),
+        keeper_(keeper),
+        scratch_(scratch),
+        reads_deltas_(reads_deltas) {}
 
   // What the keeper has. kNotFound when that is nothing; otherwise fails with why nothing is held.
   Failure restore();
@@ -34,6 +42,8 @@ class ModelTransfer {
   bool holds_any() const { return held_.complete(); }
   uint64_t held_run() const { return held_run_; }
   uint64_t held_version() const { return held_version_; }
+  // From which a delta may lead; 0 = none.
+  uint64_t delta_base_version() const { return reads_deltas_ && holds_any() ? held_version_ : 0; }
   // A Model message that decodes. REQUIRES: holds_any().
   ByteView held() const { return held_.bytes(); }
 
@@ -73,7 +83,7 @@ class ModelTransfer {
 
  private:
   bool wanted() const { return wanted_version_ != 0 && !holds(wanted_run_, wanted_version_); }
-  uint64_t base() const { return held_.complete() && held_run_ == wanted_run_ ? held_version_ : 0; }
+  uint64_t base() const { return held_run_ == wanted_run_ ? delta_base_version() : 0; }
   // The version that is asked for: the anchor's, or the one wanted.
   uint64_t fetched_version() const { return anchor_version_ != 0 ? anchor_version_ : wanted_version_; }
   uint64_t fetched_bytes() const { return anchor_version_ != 0 ? anchor_bytes_ : wanted_bytes_; }
@@ -83,6 +93,8 @@ class ModelTransfer {
   uint32_t window_bytes_;
   uint64_t bytes_max_;
   ModelKeeper* keeper_;
+  std::span<float> scratch_;
+  bool reads_deltas_;
 
   wire::Reassembly held_;
   uint64_t held_run_ = 0;

@@ -12,7 +12,12 @@
 
 namespace runnel::device {
 
-inline constexpr uint32_t kOutboxEntriesMax = 32;
+// Updates that may wait. A build for a board with little memory sets less: room for all of them in the head record is
+// kept free.
+#ifndef RUNNEL_OUTBOX_ENTRIES
+#define RUNNEL_OUTBOX_ENTRIES 32
+#endif
+inline constexpr uint32_t kOutboxEntriesMax = RUNNEL_OUTBOX_ENTRIES;
 inline constexpr size_t kOutboxStateBytesMax = 512;
 
 // An update that is not settled yet.

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <ctime>
 #include <iostream>
 
 #include "coordinator/commands/plan_overrides.h"
@@ -21,15 +20,6 @@ namespace {
 
 constexpr uint64_t kTwiceEvery = 20;
 constexpr size_t kBrokenShown = 20;
-
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[32] = {};
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
-  return text;
-}
 
 struct Texts {
   coordinator::PlanOverrides plan;
@@ -106,7 +96,9 @@ void complete(SimulateOptions& options, const Texts& texts) {
     if (!options.small && !options.transcript)
       throw FleetError("--seeds goes with --small; one large simulation takes --seed");
   }
-  coordinator::FleetPlan plan;
+  const Result<coordinator::FleetPlan> begin = coordinator::new_fleet_plan(options.model);
+  need("", begin.failure());
+  coordinator::FleetPlan plan = *begin;
   plan.rounds = 100;
   plan.cohort = std::min(100U, options.devices);
   if (!texts.plan_path.empty()) {
@@ -162,9 +154,7 @@ int one(const SimulateOptions& options, const RunContext& context) {
     if (!live && progress.round % std::max(1U, progress.rounds / 10) != 0) return;
     std::cerr << (live ? "\r" : "") << "round " << progress.round << " of " << progress.rounds << ", "
               << format_duration(progress.virtual_seconds) << " simulated in " << format_duration(progress.wall_seconds)
-              << ", accuracy "
-              << format_percent(progress.quality ? std::optional(progress.quality->accuracy) : std::nullopt)
-              << (live ? "   " : "\n") << std::flush;
+              << ", " << quality_text(progress.quality) << (live ? "   " : "\n") << std::flush;
   });
   if (live) std::cerr << '\n';
   std::cout << simulate_text(result);

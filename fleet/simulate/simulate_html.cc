@@ -1,3 +1,5 @@
+#include <cctype>
+
 #include "fleet/report_style.h"
 #include "fleet/simulate/simulate_report.h"
 #include "fleet/svg_chart.h"
@@ -8,6 +10,9 @@ namespace {
 
 std::string percent(double share) {
   return fixed(share * 100.0, 0) + " %";
+}
+std::string plain(double value) {
+  return fixed(value, 3);
 }
 std::string whole(double value) {
   return fixed(value, 0);
@@ -31,7 +36,11 @@ double seconds_of(Duration duration) {
 std::string figures(const SimulateResult& result) {
   const SimulationReport& report = result.report;
   const double devices = std::max<double>(result.options.devices, 1.0);
-  Series over_rounds{"accuracy", "run-a", {}}, over_time = over_rounds, over_bytes = over_rounds;
+  std::string metric = "accuracy";
+  for (const auto& quality : result.quality) {
+    if (quality.has_value()) metric = plan::metric_name(quality->metric);
+  }
+  Series over_rounds{metric, "run-a", {}}, over_time = over_rounds, over_bytes = over_rounds;
   Series up{"up", "run-a", {}}, down{"down", "run-b", {}};
   Series length{"length", "run-a", {}}, counted{"counted", "run-a", {}}, missed{"missed", "run-b", {}};
   Duration before{};
@@ -39,9 +48,9 @@ std::string figures(const SimulateResult& result) {
     const SimulatedRound& round = report.history[i];
     const double number = round.round;
     if (const auto& quality = result.quality[i]; quality.has_value()) {
-      over_rounds.points.push_back({number, quality->accuracy});
-      over_time.points.push_back({seconds_of(round.closed_at), quality->accuracy});
-      over_bytes.points.push_back({static_cast<double>(round.uplink_total) / devices, quality->accuracy});
+      over_rounds.points.push_back({number, quality->value});
+      over_time.points.push_back({seconds_of(round.closed_at), quality->value});
+      over_bytes.points.push_back({static_cast<double>(round.uplink_total) / devices, quality->value});
     }
     up.points.push_back({number, static_cast<double>(round.uplink_total) / devices});
     down.points.push_back({number, static_cast<double>(round.downlink_total) / devices});
@@ -51,14 +60,16 @@ std::string figures(const SimulateResult& result) {
     missed.points.push_back({number, static_cast<double>(round.missed.size())});
   }
   const Axis rounds{"round", whole, 1.0, true};
-  const Axis accuracy{"test accuracy", percent, 1.0, false};
+  const Axis value{"test " + metric, metric == "accuracy" ? percent : plain, 1.0, false};
+  std::string title = metric;
+  title.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(title.front())));
   std::string out;
   if (!over_rounds.points.empty()) {
-    out += figure("Accuracy over rounds", "on the test set", line_chart({over_rounds}, rounds, accuracy));
-    out += figure("Accuracy over time", "virtual time since the beginning",
-                  line_chart({over_time}, {"time", time_text, 1.0, false}, accuracy));
-    out += figure("Accuracy over bytes", "sent up by a device on average",
-                  line_chart({over_bytes}, {"uplink bytes a device", bytes, 1.0, false}, accuracy));
+    out += figure(title + " over rounds", "on the test set", line_chart({over_rounds}, rounds, value));
+    out += figure(title + " over time", "virtual time since the beginning",
+                  line_chart({over_time}, {"time", time_text, 1.0, false}, value));
+    out += figure(title + " over bytes", "sent up by a device on average",
+                  line_chart({over_bytes}, {"uplink bytes a device", bytes, 1.0, false}, value));
   }
   out += figure("Bytes of a device", "on average over the whole fleet, everything around the frames included",
                 line_chart({up, down}, rounds, {"bytes", bytes, 1.0, false}));

@@ -45,7 +45,18 @@ std::string per_device(uint64_t bytes, uint32_t devices) {
   return format_bytes(bytes / std::max(devices, 1U)) + " a device, " + format_bytes(bytes) + " in all";
 }
 
+ordered_json accuracy_json(const std::optional<SimulatedTask::Quality>& quality) {
+  if (!quality || quality->metric != plan::Metric::kAccuracy) return nullptr;
+  return quality->value;
+}
+
 }  // namespace
+
+std::string quality_text(const std::optional<SimulatedTask::Quality>& quality) {
+  if (!quality) return "not evaluated";
+  const std::string metric = plan::metric_name(quality->metric);
+  return metric + " " + format_metric(metric, quality->value);
+}
 
 std::vector<std::pair<std::string, uint64_t>> fault_counts(const SimulationReport& report) {
   return {{"connections cut", report.cuts},
@@ -71,11 +82,12 @@ std::vector<std::pair<std::string, std::string>> simulate_rows(const SimulateRes
   rows.emplace_back("Rounds", std::to_string(report.rounds) + " of " + std::to_string(options.plan.rounds) + ", " +
                                   plan::round_policy_name(options.plan.policy.policy) +
                                   (report.finished ? "" : "; not finished"));
-  std::optional<double> accuracy;
+  std::optional<SimulatedTask::Quality> newest;
   for (const auto& quality : result.quality) {
-    if (quality.has_value()) accuracy = quality->accuracy;
+    if (quality.has_value()) newest = quality;
   }
-  rows.emplace_back("Test accuracy", format_percent(accuracy));
+  const std::string metric = plan::metric_name(newest ? newest->metric : plan::Metric::kAccuracy);
+  rows.emplace_back("Test " + metric, format_metric(metric, newest ? std::optional(newest->value) : std::nullopt));
   rows.emplace_back("Time", format_duration(static_cast<double>(report.elapsed.count()) / 1e6) + ", a round " +
                                 format_duration(median_round_s(report)) + " (median)");
   rows.emplace_back("Updates", format_count(sums.counted) + " counted, " + format_count(sums.late) + " of them late; " +
@@ -112,7 +124,9 @@ std::string simulate_json(const SimulateResult& result, const RunContext& contex
     const auto& quality = result.quality[i];
     rounds.push_back({{"round", round.round},
                       {"at_s", static_cast<double>(round.closed_at.count()) / 1e6},
-                      {"accuracy", quality ? ordered_json(quality->accuracy) : ordered_json(nullptr)},
+                      {"metric", quality ? ordered_json(plan::metric_name(quality->metric)) : ordered_json(nullptr)},
+                      {"value", quality ? ordered_json(quality->value) : ordered_json(nullptr)},
+                      {"accuracy", accuracy_json(quality)},
                       {"loss", quality ? ordered_json(quality->loss) : ordered_json(nullptr)},
                       {"counted", round.counted},
                       {"late", round.late},
@@ -129,7 +143,9 @@ std::string simulate_json(const SimulateResult& result, const RunContext& contex
   last["finished"] = report.finished;
   for (const auto& quality : result.quality) {
     if (!quality.has_value()) continue;
-    last["accuracy"] = quality->accuracy;
+    last["metric"] = plan::metric_name(quality->metric);
+    last["value"] = quality->value;
+    last["accuracy"] = accuracy_json(quality);
     last["loss"] = quality->loss;
   }
   last["virtual_s"] = static_cast<double>(report.elapsed.count()) / 1e6;

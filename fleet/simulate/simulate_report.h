@@ -1,9 +1,10 @@
 // A large simulation's result for people, as lines of text, and for scripts, as JSON.
 //
 // {"seed", "devices", "parameters", "command", "machine", "plan" (as a plan file), "rounds":[{"round", "at_s",
-// "accuracy",
-//  "loss", "counted", "late", "missed", "uplink_bytes", "downlink_bytes" (of all devices, since the round before),
-//  "bits_per_coordinate"}], "final":{"finished", "accuracy", "loss", "virtual_s", "uplink_bytes", "downlink_bytes",
+// "metric", "value" (of it), "accuracy" (where that is the metric, else null), "loss", "counted", "late", "missed",
+// "uplink_bytes", "downlink_bytes" (of all devices, since the round before),
+//  "bits_per_coordinate"}], "final":{"finished", "metric", "value", "accuracy", "loss", "virtual_s", "uplink_bytes",
+//  "downlink_bytes",
 //  ...}, "faults":{...}, "violations":[...], "wall_s", "rss_bytes_max"}
 #pragma once
 
@@ -15,6 +16,9 @@
 #include "fleet/simulate/simulate_run.h"
 
 namespace runnel::fleet {
+
+// "accuracy 91.4 %", "rmse 0.313", or "not evaluated".
+std::string quality_text(const std::optional<SimulatedTask::Quality>& quality);
 
 // What was measured, and its value.
 std::vector<std::pair<std::string, std::string>> simulate_rows(const SimulateResult& result);

@@ -2,7 +2,7 @@
 // picked from a shared set, when it begins to train, and let go when it is done: those of a hundred thousand devices
 // are never in memory together.
 //
-// Threads: examples_of() from any; accuracy() one at a time.
+// Threads: examples_of() from any; quality() one at a time.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,10 @@
 #include "runtime/base/result.h"
 #include "runtime/data/data_spec.h"
 #include "runtime/data/dataset.h"
+#include "runtime/plan/metric.h"
 #include "runtime/plan/model_spec.h"
 #include "runtime/train/evaluator.h"
+#include "runtime/train/metrics.h"
 
 namespace runnel::fleet {
 
@@ -29,7 +31,8 @@ class SimulatedTask {
   std::shared_ptr<const data::ExampleSource> examples_of(uint32_t device) const;
 
   struct Quality {
-    double accuracy = 0.0;
+    plan::Metric metric = plan::Metric::kNone;  // that the model is judged by
+    double value = 0.0;                         // of it
     double loss = 0.0;
   };
   // On the test set; nullopt without one, or when the model's numbers have run away.
@@ -40,11 +43,13 @@ class SimulatedTask {
 
   data::DataSpec spec_;
   uint64_t seed_;
-  std::shared_ptr<const data::Dataset> all_;  // of files; null for generated data
+  std::vector<std::shared_ptr<const data::Dataset>> parts_;  // of each device, where whose rows they are is given
+  std::shared_ptr<const data::Dataset> all_;                 // of files; null for generated data
   std::optional<data::Partition> partition_;
   std::optional<data::Dataset> test_;
   std::vector<uint8_t> memory_;
   std::optional<train::Evaluator> evaluator_;
+  std::optional<train::Metrics> metrics_;
 };
 
 }  // namespace runnel::fleet

@@ -72,7 +72,8 @@ class FaultFreeRun {
     for (const UpdateRecord& update : updates.subspan(there)) {
       closed_early = !engine->takes_updates();
       if (closed_early) return fail(Error::kBusy, "round %u closes early", round.record.round);
-      if (const auto bad = engine->handle_update(now, update.device, update.sequence, update.blob); bad.has_value())
+      if (const auto bad = engine->handle_update(now, update.device, update.sequence, update.blob, update.checksum);
+          bad.has_value())
         return fail(Error::kInvalidArgument, "round %u does not take update %llu of %s: %s", round.record.round,
                     static_cast<unsigned long long>(update.sequence), update.device.c_str(), bad->detail.c_str());
     }

@@ -72,6 +72,7 @@ struct SimulatedDevice {
   std::unique_ptr<DeviceFlash> flash;      // null while put away
   std::unique_ptr<DeviceProcess> process;  // null while the power is off, or put away
   std::unique_ptr<PutAway> away;
+  std::unique_ptr<device::LocalLayers> local;  // also without power, and put away; null before the first training
   uint32_t boot = 0;
   std::optional<SimulatedLink> link;         // along a trace; none = the fault model's constant rate
   std::array<uint64_t, 2> constant_bytes{};  // both ways, over a link without a trace

@@ -147,6 +147,10 @@ void World::train(SimulatedDevice& device, const device::StartTraining& request)
   DeviceProcess& process = *device.process;
   process.examples = examples_of(device);
   process.task = std::make_unique<device::TrainingTask>(device.name, *process.examples, 0);
+  if (layout_.trained_count > layout_.shared_count) {
+    if (device.local == nullptr) device.local = std::make_unique<device::LocalLayers>();
+    process.task->keep_local(*device.local);
+  }
   if (const Failure bad = process.task->start(request); !bad.ok()) {
     witness_.broken(Promise::kDevicesCanWork, device.name + " cannot train: " + bad.text());
     return;

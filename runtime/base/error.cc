@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 namespace runnel {
@@ -91,11 +90,6 @@ Failure& Failure::prefix(const char* format, ...) {
   text[used] = '\0';
   std::memcpy(text_, text, sizeof text_);
   return *this;
-}
-
-void assertion_failed(const char* expression, const char* file, int line) {
-  std::fprintf(stderr, "runnel: broken invariant: %s (%s:%d)\n", expression, file, line);
-  std::abort();
 }
 
 }  // namespace runnel

@@ -4,9 +4,9 @@
 #include <array>
 #include <cmath>
 
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/bucketed.h"
 #include "runtime/codec/fixed_width.h"
-#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/quantizer.h"
 #include "runtime/codec/update_codec.h"
 #ifdef RUNNEL_FAST_KERNELS

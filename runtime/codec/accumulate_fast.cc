@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/accumulate_fast.cc"

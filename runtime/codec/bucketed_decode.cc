@@ -3,10 +3,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/bucketed.h"
 #include "runtime/codec/elias_bucket.h"
 #include "runtime/codec/fixed_width.h"
-#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/quantizer.h"
 #include "runtime/codec/rans.h"
 #ifdef RUNNEL_FAST_KERNELS

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/bit_reader.h"
 #include "runtime/codec/bit_writer.h"
-#include "runtime/codec/instruction_set.h"
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/codec/quantizer_fast.h"
 #endif

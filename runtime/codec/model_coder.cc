@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/model_coder_fast.h"
 
 namespace runnel::codec {

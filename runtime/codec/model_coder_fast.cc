@@ -7,7 +7,7 @@
 
 #include "runtime/codec/model_coder_fast.h"
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/model_coder_fast.cc"

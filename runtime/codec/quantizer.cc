@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/codec/quantizer_fast.h"
 #endif

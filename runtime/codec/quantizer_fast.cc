@@ -6,7 +6,7 @@
 
 #include "runtime/codec/fixed_width.h"
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/quantizer_fast.cc"

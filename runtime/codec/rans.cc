@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/codec/rans_fast.h"
 #endif

@@ -3,7 +3,7 @@
 #include <array>
 #include <bit>
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/rans_fast.cc"

@@ -5,8 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include "runtime/base/instruction_set.h"
 #include "runtime/base/lane_rng.h"
-#include "runtime/codec/instruction_set.h"
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/codec/rotation_fast.h"
 #endif

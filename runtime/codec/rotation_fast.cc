@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/rotation_fast.cc"

@@ -3,40 +3,19 @@
 #include <bit>
 #include <cmath>
 
-#include "runtime/codec/bucketed.h"
-#include "runtime/codec/eden.h"
-#include "runtime/codec/fp16.h"
-#include "runtime/codec/fp32.h"
-#include "runtime/codec/sign.h"
-#include "runtime/codec/step_codec.h"
-#include "runtime/codec/trellis.h"
+#include "runtime/codec/available.h"
 
 namespace runnel::codec {
-namespace {
-
-constexpr Scheme kSchemes[] = {
-    {plan::CodecId::kFp32, fp32_bytes_max, encode_fp32, decode_fp32},
-    {plan::CodecId::kQsgd, bucketed_bytes_max, encode_bucketed, decode_bucketed},
-    {plan::CodecId::kQsgdInf, bucketed_bytes_max, encode_bucketed, decode_bucketed},
-    {plan::CodecId::kNuqsgd, bucketed_bytes_max, encode_bucketed, decode_bucketed},
-    {plan::CodecId::kNuqsgdInf, bucketed_bytes_max, encode_bucketed, decode_bucketed},
-    {plan::CodecId::kTerngrad, bucketed_bytes_max, encode_bucketed, decode_bucketed},
-    {plan::CodecId::kFp16, fp16_bytes_max, encode_fp16, decode_fp16},
-    {plan::CodecId::kDithered, step_bytes_max, encode_step, decode_step, predict_step_bytes, guess_step},
-    {plan::CodecId::kDeadzone, step_bytes_max, encode_step, decode_step, predict_step_bytes, guess_step},
-    {plan::CodecId::kTrellis, trellis_bytes_max, encode_trellis, decode_trellis, predict_trellis_bytes},
-    {plan::CodecId::kSign, sign_bytes_max, encode_sign, decode_sign},
-    {plan::CodecId::kSignDithered, sign_bytes_max, encode_sign, decode_sign},
-    {plan::CodecId::kEden, eden_bytes_max, encode_eden, decode_eden},
-};
-
-}  // namespace
 
 const Scheme* find_scheme(plan::CodecId id) {
-  for (const Scheme& scheme : kSchemes) {
+  for (const Scheme& scheme : schemes()) {
     if (scheme.id == id) return &scheme;
   }
   return nullptr;
+}
+
+bool is_available(plan::CodecId id) {
+  return find_scheme(id) != nullptr;
 }
 
 Failure check_finite(std::span<const float> values) {

@@ -1,7 +1,7 @@
 // What a quantization scheme is to the rest of this room: three functions in a table, keyed by the codec's number.
 //
-// A new scheme is one file that defines a Scheme, one line in scheme.cc and one number in plan::CodecId; callers of
-// update_codec.h do not change. Inside a scheme a failure's text starts at the value or the bucket; update_codec.cc
+// A new scheme is one file that defines a Scheme, one line in scheme_table.cc and one number in plan::CodecId; callers
+// of update_codec.h do not change. Inside a scheme a failure's text starts at the value or the bucket; update_codec.cc
 // puts the tensor's name in front.
 #pragma once
 
@@ -37,7 +37,10 @@ struct Scheme {
                       double bytes_max) = nullptr;
 };
 
-// Null for a number that no scheme has.
+// Those of this program: scheme_table.cc, or a board's own table in its place.
+std::span<const Scheme> schemes();
+
+// Null for a number that none of them has.
 const Scheme* find_scheme(plan::CodecId id);
 
 // kNotFinite with the index of the first NaN or infinity, kOk if there is none.

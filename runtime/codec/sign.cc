@@ -20,6 +20,14 @@ constexpr uint64_t payload_bytes(uint32_t count, uint32_t bucket) {
   return uint64_t{buckets_of(count, bucket)} * sizeof(float) + (uint64_t{count} + 7) / 8;
 }
 
+// Coordinates at a time: what the vector kernels draw numbers for at once, and little where the stack is a board's.
+#ifdef RUNNEL_FAST_KERNELS
+constexpr uint32_t kPiece = LaneRng::kChunk;
+#else
+constexpr uint32_t kPiece = 256;
+#endif
+static_assert(LaneRng::kChunk % kPiece == 0 && kPiece % LaneRng::kStep == 0);
+
 constexpr size_t kLanes = 8;  // partial results, whatever vectors the machine has
 
 float largest_of(std::span<const float> values) {
@@ -43,6 +51,23 @@ float mean_magnitude(std::span<const float> values) {
   for (const double lane : lanes) sum += lane;
   return static_cast<float>(sum / static_cast<double>(values.size()));
 }
+
+// The random numbers of coordinates from the first on, one piece after the other.
+class Numbers {
+ public:
+  explicit Numbers(const LaneRng& rng) : rng_(rng) {}
+
+  void draw(uint32_t first, size_t count, std::span<uint16_t, kPiece> out) {
+    if constexpr (kPiece == LaneRng::kChunk) return draw_numbers(rng_, first / LaneRng::kChunk, count, out);
+    if (first % LaneRng::kChunk == 0) state_ = rng_.start(first / LaneRng::kChunk);
+    for (size_t i = 0; i < count; i += LaneRng::kStep)
+      LaneRng::step(state_, LaneRng::Numbers(out.data() + i, LaneRng::kStep));
+  }
+
+ private:
+  const LaneRng& rng_;
+  LaneRng::State state_{};
+};
 
 // A byte for each value, 1 for negative, or negative after the noise: numbers in (-1, 1) times the scale, symmetric
 // around zero, of 16 bits each, so that a sign's probability is right to 2^-17.
@@ -97,25 +122,26 @@ Result<plan::EncodedTensor> encode_sign(const plan::CodecSpec& spec, std::span<c
     largest_scale = std::max(largest_scale, scale);
   }
   const LaneRng rng(derive_key(seed, kNoisePart));
-  std::array<uint16_t, LaneRng::kChunk> numbers;
-  std::array<uint8_t, LaneRng::kChunk> negative;
+  Numbers source(rng);
+  std::array<uint16_t, kPiece> numbers;
+  std::array<uint8_t, kPiece> negative;
   uint8_t* bits = out.data() + size_t{buckets_of(count, spec.bucket)} * sizeof(float);
-  for (uint32_t first = 0; first < count; first += std::min<uint32_t>(LaneRng::kChunk, count - first)) {
-    const std::span<const float> chunk = values.subspan(first, std::min<size_t>(LaneRng::kChunk, count - first));
+  for (uint32_t first = 0; first < count; first += std::min(kPiece, count - first)) {
+    const std::span<const float> piece = values.subspan(first, std::min(kPiece, count - first));
     if (dithered) {
-      draw_numbers(rng, first / LaneRng::kChunk, chunk.size(), numbers);
-      for (size_t at = 0; at < chunk.size();) {
+      source.draw(first, piece.size(), numbers);
+      for (size_t at = 0; at < piece.size();) {
         const size_t b = (first + at) / spec.bucket;
-        const size_t size = std::min(chunk.size() - at, (b + 1) * spec.bucket - (first + at));
+        const size_t size = std::min(piece.size() - at, (b + 1) * spec.bucket - (first + at));
         const auto scale = load_le<float>(out.data() + b * sizeof(float));
-        sign_of(chunk.subspan(at, size), scale, numbers.data() + at, negative.data() + at);
+        sign_of(piece.subspan(at, size), scale, numbers.data() + at, negative.data() + at);
         at += size;
       }
     } else {
-      sign_of(chunk, negative.data());
+      sign_of(piece, negative.data());
     }
-    std::fill(negative.begin() + static_cast<ptrdiff_t>(chunk.size()), negative.end(), uint8_t{0});
-    for (size_t i = 0; i < chunk.size(); i += 8) *bits++ = packed_bits(negative.data() + i);
+    std::fill(negative.begin() + static_cast<ptrdiff_t>(piece.size()), negative.end(), uint8_t{0});
+    for (size_t i = 0; i < piece.size(); i += 8) *bits++ = packed_bits(negative.data() + i);
   }
   plan::EncodedTensor tensor;
   tensor.codec = spec.codec;

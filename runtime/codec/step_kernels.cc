@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/step_kernels_fast.h"
 
 namespace runnel::codec {

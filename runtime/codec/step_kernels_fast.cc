@@ -1,7 +1,7 @@
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/codec/step_kernels_fast.h"
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/step_kernels_fast.cc"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 
 namespace runnel::codec {
 namespace {

@@ -2,7 +2,7 @@
 // vectors are short) and nothing is ever shuffled.
 #include "runtime/codec/trellis_search.h"
 
-#include "runtime/codec/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/codec/trellis_search_fast.cc"

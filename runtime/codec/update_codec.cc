@@ -149,6 +149,43 @@ Failure check_finite_update(const plan::ModelLayout& layout, std::span<const flo
   return Error::kOk;
 }
 
+// encode_tensor, but for the name in front of what is wrong.
+Failure encode_unnamed(const plan::CodecSpec& spec, std::span<const float> values, uint64_t seed, MutableByteView out,
+                       std::span<float> scratch, plan::EncodedTensor& tensor) {
+  RUNNEL_TRY(plan::check(spec));
+  if (values.size() > plan::kParametersMax)
+    return fail(Error::kInvalidArgument, "%zu values, more than %u", values.size(), plan::kParametersMax);
+  const auto count = static_cast<uint32_t>(values.size());
+  const Scheme* scheme = scheme_for(spec, count);
+  if (scheme == nullptr) return fail(Error::kUnsupported, "no scheme for codec %u", static_cast<unsigned>(spec.codec));
+  if (const uint64_t needed_bytes = scheme->bytes_max(spec, count); out.size() < needed_bytes) {
+    return fail(Error::kNoMemory, "%zu bytes to encode into, %llu needed", out.size(),
+                static_cast<unsigned long long>(needed_bytes));
+  }
+  const bool exact = scheme->id == plan::CodecId::kFp32;
+  const bool changed = !exact && encode_scratch_count(spec, count) > 0;
+  if (changed && scratch.size() < count)
+    return fail(Error::kNoMemory, "%zu floats of scratch, %u needed", scratch.size(), count);
+  const bool stepped = plan::has_step(scheme->id);
+  // A scheme checks what it is handed; what is done before that needs numbers too.
+  if (changed || (stepped && spec.step == 0.0F)) RUNNEL_TRY(check_finite(values));
+  const std::span<const float> sent = exact ? values : prepared(spec, values, seed, scratch);
+  plan::CodecSpec used = spec;
+  if (stepped && used.step == 0.0F) {
+    used.step = step_of_prepared(*scheme, used, sent, seed, double{spec.bits} * count / 8.0);
+  }
+  const Result<plan::EncodedTensor> encoded = scheme->encode(used, sent, seed, out);
+  if (!encoded.ok()) return encoded.failure();
+  tensor = *encoded;
+  tensor.count = count;
+  if (!exact) {
+    tensor.rotated = is_rotated(spec);
+    tensor.keep = spec.keep;
+    if (changed) tensor.seed = seed;
+  }
+  return Error::kOk;
+}
+
 }  // namespace
 
 size_t encoded_bytes_max(const plan::CodecSpec& spec, uint32_t count) {
@@ -164,42 +201,9 @@ size_t encode_scratch_count(const plan::CodecSpec& spec, uint32_t count) {
 Result<plan::EncodedTensor> encode_tensor(const plan::CodecSpec& spec, std::string_view name,
                                           std::span<const float> values, uint64_t seed, MutableByteView out,
                                           std::span<float> scratch) {
-  if (Failure failure = plan::check(spec); !failure.ok()) return named(name, failure);
-  if (values.size() > plan::kParametersMax) {
-    return named(name, fail(Error::kInvalidArgument, "%zu values, more than %u", values.size(), plan::kParametersMax));
-  }
-  const auto count = static_cast<uint32_t>(values.size());
-  const Scheme* scheme = scheme_for(spec, count);
-  if (scheme == nullptr) {
-    return named(name, fail(Error::kUnsupported, "no scheme for codec %u", static_cast<unsigned>(spec.codec)));
-  }
-  if (const uint64_t needed_bytes = scheme->bytes_max(spec, count); out.size() < needed_bytes) {
-    return named(name, fail(Error::kNoMemory, "%zu bytes to encode into, %llu needed", out.size(),
-                            static_cast<unsigned long long>(needed_bytes)));
-  }
-  const bool exact = scheme->id == plan::CodecId::kFp32;
-  const bool changed = !exact && encode_scratch_count(spec, count) > 0;
-  if (changed && scratch.size() < count) {
-    return named(name, fail(Error::kNoMemory, "%zu floats of scratch, %u needed", scratch.size(), count));
-  }
-  const bool stepped = plan::has_step(scheme->id);
-  // A scheme checks what it is handed; what is done before that needs numbers too.
-  if (changed || (stepped && spec.step == 0.0F)) {
-    if (Failure failure = check_finite(values); !failure.ok()) return named(name, failure);
-  }
-  const std::span<const float> sent = exact ? values : prepared(spec, values, seed, scratch);
-  plan::CodecSpec used = spec;
-  if (stepped && used.step == 0.0F) {
-    used.step = step_of_prepared(*scheme, used, sent, seed, double{spec.bits} * count / 8.0);
-  }
-  Result<plan::EncodedTensor> tensor = scheme->encode(used, sent, seed, out);
-  if (!tensor.ok()) return named(name, tensor.failure());
-  tensor->count = count;
-  if (!exact) {
-    tensor->rotated = is_rotated(spec);
-    tensor->keep = spec.keep;
-    if (changed) tensor->seed = seed;
-  }
+  plan::EncodedTensor tensor;
+  if (const Failure failure = encode_unnamed(spec, values, seed, out, scratch, tensor); !failure.ok())
+    return named(name, failure);
   return tensor;
 }
 

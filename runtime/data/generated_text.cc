@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, 10> kDigits = {"zero", "one", "two",   "t
 class Writer {
  public:
   explicit Writer(Rng style) : spells_numbers_(style.below(2) == 0), joins_in_ten_(1 + style.below(6)) {
-    for (uint64_t& favourite : favourites_) favourite = style.below(8);
+    for (size_t& favourite : favourites_) favourite = static_cast<size_t>(style.below(8));
   }
 
   std::string write(size_t bytes, Rng& rng) const {
@@ -46,7 +46,7 @@ class Writer {
   // A favourite in every second place.
   std::string_view pick(const Words& words, size_t kind, Rng& rng) const {
     const bool favourite = rng.below(2) == 0;
-    return words[favourite ? favourites_[kind] : rng.below(8)];
+    return words[favourite ? favourites_[kind] : static_cast<size_t>(rng.below(8))];
   }
 
   void clause(std::string& text, Rng& rng) const {
@@ -54,7 +54,7 @@ class Writer {
     text += ' ';
     text += pick(kVerbs, 1, rng);
     if (rng.below(3) == 0) {
-      const uint64_t digit = rng.below(10);
+      const auto digit = static_cast<size_t>(rng.below(10));
       text += spells_numbers_ ? " " + std::string(kDigits[digit]) : " " + std::to_string(digit) + "0";
       text += " degrees";
     }
@@ -64,7 +64,7 @@ class Writer {
 
   bool spells_numbers_;
   uint64_t joins_in_ten_;
-  std::array<uint64_t, 4> favourites_{};
+  std::array<size_t, 4> favourites_{};
 };
 
 std::string_view exactly(const std::string& text, uint32_t examples) {

@@ -19,7 +19,7 @@ Rng draw_rng(uint64_t seed, Draw draw, uint64_t part) {
 
 // Fisher and Yates.
 void shuffle(std::span<uint32_t> items, Rng rng) {
-  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[rng.below(i)]);
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[static_cast<size_t>(rng.below(i))]);
 }
 
 // Where the `part`-th of `parts` nearly equal stretches of `count` begins.
@@ -202,7 +202,7 @@ Failure Partition::deal_shards(std::span<const uint16_t> labels, uint32_t device
                 shards, labels.size());
   }
   order_ = group_by_label(labels, seed).order;
-  std::vector<uint32_t> dealt(shard_count);
+  std::vector<uint32_t> dealt(static_cast<size_t>(shard_count));
   std::iota(dealt.begin(), dealt.end(), 0U);
   shuffle(dealt, draw_rng(seed, Draw::kShards, 0));
   for (uint32_t device = 0; device <= device_count; ++device) first_segment_.push_back(device * shards);

@@ -187,6 +187,13 @@ Failure DeviceLink::wait(Duration timeout, std::span<WaitFd> extra) {
   return wait_on_sockets(sockets, state_->events.empty() ? timeout : Duration::zero(), extra);
 }
 
+bool DeviceLink::add_sockets(std::vector<void*>& sockets, bool messages) const {
+  if (state_->socket == nullptr) return true;
+  if (messages) sockets.push_back(state_->socket);
+  sockets.push_back(state_->monitor);
+  return state_->events.empty();
+}
+
 bool DeviceLink::connected() const {
   return state_->connected;
 }

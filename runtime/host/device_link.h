@@ -68,6 +68,10 @@ class DeviceLink {
   Failure wait(Duration timeout, std::span<WaitFd> extra = {});
   static constexpr Duration kForever = Duration::max();
 
+  // For an owner of many links, who waits for all of them at once: what to wait for. Without `messages` only events
+  // count: connected, disconnected. False: an event is here already, so that there is nothing to wait for.
+  bool add_sockets(std::vector<void*>& sockets, bool messages) const;
+
   bool connected() const;
   const DeviceLinkCounters& counters() const;
 

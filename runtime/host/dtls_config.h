@@ -45,7 +45,6 @@ class DtlsConfig {
   Failure check_calendar(const CertificateInfo& certificate, const char* whose) const;
 
   DtlsSession* active = nullptr;
-  std::vector<uint8_t> scratch;  // where a session decrypts to; as long as the longest message so far
 
  private:
   DtlsConfig(Settings settings, Entropy& entropy) : settings_(std::move(settings)), entropy_(entropy) {}

@@ -173,12 +173,14 @@ void DtlsSession::finish_handshake() {
 
 void DtlsSession::read_plaintexts() {
   if (input_.empty()) return;
-  std::vector<uint8_t>& scratch = config_.scratch;
-  if (scratch.size() < input_.size()) scratch.resize(input_.size());
   for (;;) {
-    const int code = mbedtls_ssl_read(ssl_->get(), scratch.data(), scratch.size());
+    // A plaintext is shorter than its record. Read to where it will stay: it is copied often enough within mbedTLS.
+    std::vector<uint8_t> plaintext(input_.size());
+    const int code = mbedtls_ssl_read(ssl_->get(), plaintext.data(), plaintext.size());
     if (code > 0) {
-      plaintexts_.emplace_back(scratch.begin(), scratch.begin() + code);
+      plaintext.resize(static_cast<size_t>(code));
+      plaintexts_.push_back(std::move(plaintext));
+      if (!input_pending_ && mbedtls_ssl_check_pending(ssl_->get()) == 0) return;
       continue;
     }
     if (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE || code == MBEDTLS_ERR_SSL_TIMEOUT)

@@ -69,7 +69,8 @@ Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t bytes_m
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return fail_with_errno(errno, path, "stat");
   std::vector<uint8_t> bytes;
-  if (status.st_size > 0) bytes.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), bytes_max) + 1);
+  if (status.st_size > 0)
+    bytes.reserve(static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), bytes_max)) + 1);
   for (;;) {
     // One byte more than allowed is asked for, so that too long a file shows.
     const uint64_t allowed = bytes_max - bytes.size();

@@ -8,6 +8,12 @@
 
 namespace runnel::host {
 
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 128 << 20);
+  mallopt(M_TOP_PAD, 16 << 20);
+}
+
 void release_unused_memory() {
   malloc_trim(0);
   std::FILE* maps = std::fopen("/proc/self/maps", "re");

@@ -31,7 +31,10 @@ class ZmqContext {
 // A further descriptor to wait on, for example a signalfd or an eventfd.
 struct WaitFd {
   int fd = -1;
-  bool readable = false;  // out: it can be read
+  bool readable = false;    // out: it can be read
+  bool want_write = false;  // in: also until it can be written
+  bool writable = false;    // out, if that was wanted
+  bool want_read = true;    // in
 };
 
 // For the links: sleeps until one of the sockets has something to receive, an `extra` descriptor is readable, a signal

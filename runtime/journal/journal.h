@@ -36,7 +36,11 @@
 
 namespace runnel::journal {
 
-inline constexpr size_t kKeysMax = 64;
+// The size of the index. A build for a board with little memory sets less.
+#ifndef RUNNEL_JOURNAL_KEYS
+#define RUNNEL_JOURNAL_KEYS 64
+#endif
+inline constexpr size_t kKeysMax = RUNNEL_JOURNAL_KEYS;
 inline constexpr uint64_t kStorageBytesMin = 2 * kBankBytesMin;
 
 // The smallest storage in which `keys` values of `values_bytes` together always fit.

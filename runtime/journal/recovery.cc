@@ -40,9 +40,10 @@ Failure for_each_run(Storage& storage, uint64_t from, uint64_t to, Visit visit) 
   while (range_within(from, kBytes, to)) {
     const MutableByteView piece(buffer.data(), static_cast<size_t>(std::min<uint64_t>(kBufferBytes, to - from)));
     if (const Error error = storage.read(from, piece); error != Error::kOk) return read_failed(error, from);
-    const size_t runs = (piece.size() - kBytes) / kAlignmentBytes + 1;
+    const size_t runs = static_cast<size_t>((piece.size() - kBytes) / kAlignmentBytes + 1);
     for (size_t run = is_blank(piece) ? runs : 0; run < runs; ++run)
-      visit(from + run * kAlignmentBytes, piece.subspan(run * kAlignmentBytes).template first<kBytes>());
+      visit(from + run * kAlignmentBytes,
+            piece.subspan(static_cast<size_t>(run * kAlignmentBytes)).template first<kBytes>());
     from += runs * kAlignmentBytes;
   }
   return Error::kOk;

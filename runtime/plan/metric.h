@@ -42,8 +42,10 @@ struct Scores {
   double value = 0.0;  // of `metric`
 };
 
-// What a device found on examples that it keeps out of training: of the global model that it was given, and of its own
-// after training. No examples: it keeps none.
+inline constexpr uint32_t kFineTuneStepsMax = 1000000;
+
+// What a device found on examples that it keeps out of training: of the global model that it was given, of its own
+// after training, and of the global model fine-tuned for itself alone. No examples: it keeps none.
 struct LocalEvaluation {
   Metric metric = Metric::kNone;
   uint32_t examples = 0;
@@ -51,6 +53,9 @@ struct LocalEvaluation {
   float value_before = 0.0F;  // of `metric`
   float loss_after = 0.0F;
   float value_after = 0.0F;
+  uint32_t tuned_steps = 0;  // of that fine-tuning; 0: there was none
+  float loss_tuned = 0.0F;
+  float value_tuned = 0.0F;
   friend bool operator==(const LocalEvaluation&, const LocalEvaluation&) = default;
 };
 

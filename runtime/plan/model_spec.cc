@@ -37,7 +37,10 @@ struct Tensors {
     tensor.initial = initial;
     tensor.sharing = layer.sharing;
     tensor.trained = !statistic && layer.sharing != Sharing::kFrozen;
-    if (!all.push_back(tensor)) return bad_layer(index, layer.kind, Error::kLimit, "more than 128 tensors");
+    if (!all.push_back(tensor)) {
+      return fail(Error::kLimit, "layer %u (%s): more than %u tensors", index, layer_kind_name(layer.kind),
+                  kTensorsMax);
+    }
     count += elements;
     return Error::kOk;
   }
@@ -68,7 +71,7 @@ uint32_t windows(uint32_t input, uint32_t kernel, uint32_t stride, uint32_t padd
   return padded < kernel ? 0 : static_cast<uint32_t>((padded - kernel) / stride + 1);
 }
 
-Result<Shape> slide(uint32_t index, const LayerSpec& layer, const Shape& input, uint32_t channels) {
+Failure slide(uint32_t index, const LayerSpec& layer, const Shape& input, uint32_t channels, Shape& output) {
   if (!extent_within(layer.kernel, 1, 1024))
     return bad_layer(index, layer.kind, Error::kOutOfRange, "kernel must be 1..1024");
   if (!extent_within(layer.stride, 1, 1024))
@@ -76,13 +79,13 @@ Result<Shape> slide(uint32_t index, const LayerSpec& layer, const Shape& input, 
   if (layer.padding.height >= layer.kernel.height || layer.padding.width >= layer.kernel.width) {
     return bad_layer(index, layer.kind, Error::kOutOfRange, "padding must be smaller than the kernel");
   }
-  const Shape output{channels, windows(input.height, layer.kernel.height, layer.stride.height, layer.padding.height),
-                     windows(input.width, layer.kernel.width, layer.stride.width, layer.padding.width)};
+  output = {channels, windows(input.height, layer.kernel.height, layer.stride.height, layer.padding.height),
+            windows(input.width, layer.kernel.width, layer.stride.width, layer.padding.width)};
   if (output.height == 0 || output.width == 0) {
     return fail(Error::kShape, "layer %u (%s): a %ux%u kernel does not fit its %ux%u input", index,
                 layer_kind_name(layer.kind), layer.kernel.height, layer.kernel.width, input.height, input.width);
   }
-  return output;
+  return Error::kOk;
 }
 
 Failure check_units(uint32_t index, const LayerSpec& layer) {
@@ -98,31 +101,31 @@ Failure check_value(uint32_t index, const LayerSpec& layer, const char* name, fl
               static_cast<double>(low), static_cast<double>(high), static_cast<double>(layer.value));
 }
 
-Result<Shape> lay_out_dense(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+Failure lay_out_dense(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input, Shape& output) {
   if (input.height != 1 || input.width != 1)
     return bad_layer(index, layer.kind, Error::kShape, "its input is an image; put a flatten layer before it");
   RUNNEL_TRY(check_units(index, layer));
   RUNNEL_TRY(tensors.add(index, layer, "weight", uint64_t{layer.units} * input.channels, input.channels));
   if (layer.bias) RUNNEL_TRY(tensors.add(index, layer, "bias", layer.units, 0));
-  return Shape{layer.units, 1, 1};
+  output = Shape{layer.units, 1, 1};
+  return Error::kOk;
 }
 
-Result<Shape> lay_out_conv2d(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+Failure lay_out_conv2d(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input, Shape& output) {
   RUNNEL_TRY(check_units(index, layer));
   if (layer.groups == 0 || input.channels % layer.groups != 0 || layer.units % layer.groups != 0) {
     return fail(Error::kShape, "layer %u (%s): groups must divide its %u input channels and %u units; %u does not",
                 index, layer_kind_name(layer.kind), input.channels, layer.units, layer.groups);
   }
-  Result<Shape> output = slide(index, layer, input, layer.units);
-  if (!output) return output;
+  RUNNEL_TRY(slide(index, layer, input, layer.units, output));
   const uint64_t fan_in = uint64_t{input.channels / layer.groups} * layer.kernel.height * layer.kernel.width;
   if (fan_in > kParametersMax) return bad_layer(index, layer.kind, Error::kLimit, "more than 2^26 weights a unit");
   RUNNEL_TRY(tensors.add(index, layer, "weight", layer.units * fan_in, fan_in));
   if (layer.bias) RUNNEL_TRY(tensors.add(index, layer, "bias", layer.units, 0));
-  return output;
+  return Error::kOk;
 }
 
-Result<Shape> lay_out_norm(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+Failure lay_out_norm(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input, Shape& output) {
   RUNNEL_TRY(check_value(index, layer, "epsilon", 1e-12F, 1.0F));
   if (layer.kind == LayerKind::kGroupNorm && (layer.groups == 0 || input.channels % layer.groups != 0)) {
     return fail(Error::kShape, "layer %u (%s): groups must divide its %u channels; %u does not", index,
@@ -131,13 +134,14 @@ Result<Shape> lay_out_norm(Tensors& tensors, uint32_t index, const LayerSpec& la
   const uint64_t count = layer.kind == LayerKind::kLayerNorm ? input.count() : input.channels;
   RUNNEL_TRY(tensors.add(index, layer, "scale", count, 0, 1.0F));
   RUNNEL_TRY(tensors.add(index, layer, "shift", count, 0));
-  if (layer.kind != LayerKind::kBatchNorm) return input;
+  output = input;
+  if (layer.kind != LayerKind::kBatchNorm) return Error::kOk;
   RUNNEL_TRY(tensors.add(index, layer, "mean", count, 0, 0.0F, true));
   RUNNEL_TRY(tensors.add(index, layer, "variance", count, 0, 1.0F, true));
-  return input;
+  return Error::kOk;
 }
 
-Result<Shape> lay_out_embedding(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+Failure lay_out_embedding(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input, Shape& output) {
   RUNNEL_TRY(check_units(index, layer));
   if (input.channels != 1 || input.height != 1)
     return bad_layer(index, layer.kind, Error::kShape, "its input must be one channel of whole numbers");
@@ -145,10 +149,11 @@ Result<Shape> lay_out_embedding(Tensors& tensors, uint32_t index, const LayerSpe
     return bad_layer(index, layer.kind, Error::kOutOfRange, "vocabulary must be 1..2^20");
   // Unlike a product's, the size of what comes out does not depend on the number of rows.
   RUNNEL_TRY(tensors.add(index, layer, "weight", uint64_t{layer.vocabulary} * layer.units, layer.units));
-  return Shape{layer.units, 1, input.width};
+  output = Shape{layer.units, 1, input.width};
+  return Error::kOk;
 }
 
-Result<Shape> lay_out_recurrent(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input) {
+Failure lay_out_recurrent(Tensors& tensors, uint32_t index, const LayerSpec& layer, const Shape& input, Shape& output) {
   RUNNEL_TRY(check_units(index, layer));
   if (input.height != 1)
     return bad_layer(index, layer.kind, Error::kShape, "its input must be a sequence: channels, 1, steps");
@@ -161,12 +166,13 @@ Result<Shape> lay_out_recurrent(Tensors& tensors, uint32_t index, const LayerSpe
     RUNNEL_TRY(tensors.add(index, layer, "bias_input", rows, 0));
     RUNNEL_TRY(tensors.add(index, layer, "bias_hidden", rows, 0));
   }
-  return Shape{layer.units, 1, layer.every_step ? input.width : 1};
+  output = Shape{layer.units, 1, layer.every_step ? input.width : 1};
+  return Error::kOk;
 }
 
-Result<Shape> join(uint32_t index, const LayerSpec& layer, const StaticVector<Shape, kJoinMax>& inputs) {
+Failure join(uint32_t index, const LayerSpec& layer, const StaticVector<Shape, kJoinMax>& inputs, Shape& output) {
   if (inputs.size() < 2) return bad_layer(index, layer.kind, Error::kShape, "it takes 2 to 4 inputs");
-  Shape output = inputs[0];
+  output = inputs[0];
   for (uint32_t which = 1; which < inputs.size(); ++which) {
     const Shape& other = inputs[which];
     const bool fits =
@@ -178,58 +184,64 @@ Result<Shape> join(uint32_t index, const LayerSpec& layer, const StaticVector<Sh
     }
     if (layer.kind == LayerKind::kConcat) output.channels += other.channels;
   }
-  return output;
+  return Error::kOk;
 }
 
 // `inputs` has at least one shape, and one alone unless the layer joins.
-Result<Shape> lay_out(Tensors& tensors, uint32_t index, const LayerSpec& layer,
-                      const StaticVector<Shape, kJoinMax>& inputs) {
+Failure lay_out(Tensors& tensors, uint32_t index, const LayerSpec& layer, const StaticVector<Shape, kJoinMax>& inputs,
+                Shape& output) {
   const Shape& input = inputs[0];
   switch (layer.kind) {
     case LayerKind::kDense:
-      return lay_out_dense(tensors, index, layer, input);
+      return lay_out_dense(tensors, index, layer, input, output);
     case LayerKind::kConv2d:
-      return lay_out_conv2d(tensors, index, layer, input);
+      return lay_out_conv2d(tensors, index, layer, input, output);
     case LayerKind::kMaxPool2d:
     case LayerKind::kAvgPool2d:
       if (layer.padding != Extent{0, 0})
         return bad_layer(index, layer.kind, Error::kUnsupported, "pooling takes no padding");
-      return slide(index, layer, input, input.channels);
+      return slide(index, layer, input, input.channels, output);
     case LayerKind::kGlobalAvgPool:
     case LayerKind::kGlobalMaxPool:
-      return Shape{input.channels, 1, 1};
+      output = Shape{input.channels, 1, 1};
+      return Error::kOk;
     case LayerKind::kRelu:
     case LayerKind::kRelu6:
     case LayerKind::kTanh:
     case LayerKind::kSigmoid:
     case LayerKind::kGelu:
-      return input;
+      output = input;
+      return Error::kOk;
     case LayerKind::kLeakyRelu:
       RUNNEL_TRY(check_value(index, layer, "slope", 0.0F, 1.0F));
-      return input;
+      output = input;
+      return Error::kOk;
     case LayerKind::kDropout:
       RUNNEL_TRY(check_value(index, layer, "rate", 0.0F, 0.95F));
-      return input;
+      output = input;
+      return Error::kOk;
     case LayerKind::kFlatten:
-      return Shape{static_cast<uint32_t>(input.count()), 1, 1};
+      output = Shape{static_cast<uint32_t>(input.count()), 1, 1};
+      return Error::kOk;
     case LayerKind::kReshape:
       if (layer.shape.count() != input.count() || !within(layer.shape.channels, 1, kDimensionMax) ||
           !within(layer.shape.height, 1, kDimensionMax) || !within(layer.shape.width, 1, kDimensionMax)) {
         return bad_layer(index, layer.kind, Error::kShape, "its shape must have as many values as its input");
       }
-      return layer.shape;
+      output = layer.shape;
+      return Error::kOk;
     case LayerKind::kBatchNorm:
     case LayerKind::kGroupNorm:
     case LayerKind::kLayerNorm:
-      return lay_out_norm(tensors, index, layer, input);
+      return lay_out_norm(tensors, index, layer, input, output);
     case LayerKind::kEmbedding:
-      return lay_out_embedding(tensors, index, layer, input);
+      return lay_out_embedding(tensors, index, layer, input, output);
     case LayerKind::kGru:
     case LayerKind::kLstm:
-      return lay_out_recurrent(tensors, index, layer, input);
+      return lay_out_recurrent(tensors, index, layer, input, output);
     case LayerKind::kAdd:
     case LayerKind::kConcat:
-      return join(index, layer, inputs);
+      return join(index, layer, inputs, output);
   }
   return fail(Error::kUnsupported, "layer %u: unknown kind %u", index, static_cast<unsigned>(layer.kind));
 }
@@ -280,7 +292,10 @@ uint32_t source_of(const ModelSpec& spec, uint32_t index, uint32_t which) {
   return layer.inputs.empty() ? index : layer.inputs[which];
 }
 
-Result<ModelLayout> make_layout(const ModelSpec& spec) {
+namespace {
+
+// Failures come straight from where they are made: their text is long for the stack of a board.
+Failure lay_out_model(const ModelSpec& spec, ModelLayout& layout) {
   if (!within(spec.input.channels, 1, kDimensionMax) || !within(spec.input.height, 1, kDimensionMax) ||
       !within(spec.input.width, 1, kDimensionMax) || spec.input.count() > kActivationMax) {
     return fail(Error::kOutOfRange, "input %ux%ux%u: each side must be 1..2^20 and the whole at most 2^24 values",
@@ -291,7 +306,6 @@ Result<ModelLayout> make_layout(const ModelSpec& spec) {
     return fail(Error::kOutOfRange, "classes must be %u..65536, not %u", classes_min, spec.classes);
   if (spec.layers.empty()) return fail(Error::kMalformed, "the model has no layers");
 
-  ModelLayout layout;
   Tensors tensors;
   for (uint32_t index = 0; index < spec.layers.size(); ++index) {
     const LayerSpec& layer = spec.layers[index];
@@ -299,15 +313,23 @@ Result<ModelLayout> make_layout(const ModelSpec& spec) {
       return fail(Error::kUnsupported, "layer %u: unknown sharing %u", index, static_cast<unsigned>(layer.sharing));
     StaticVector<Shape, kJoinMax> inputs;
     RUNNEL_TRY(gather_inputs(spec, layout, index, inputs));
-    Result<Shape> output = lay_out(tensors, index, layer, inputs);
-    if (!output) return output.failure();
-    if (output->count() > kActivationMax)
+    Shape output;
+    RUNNEL_TRY(lay_out(tensors, index, layer, inputs, output));
+    if (output.count() > kActivationMax)
       return bad_layer(index, layer.kind, Error::kLimit, "its output has more than 2^24 values");
-    RUNNEL_ASSERT(layout.outputs.push_back(*output));
+    RUNNEL_ASSERT(layout.outputs.push_back(output));
   }
   RUNNEL_TRY(check_loss(spec, layout.outputs.back(), layout));
   arrange(tensors, layout);
   if (layout.shared_count == 0) return fail(Error::kMalformed, "the model has nothing to train");
+  return Error::kOk;
+}
+
+}  // namespace
+
+Result<ModelLayout> make_layout(const ModelSpec& spec) {
+  ModelLayout layout;
+  RUNNEL_TRY(lay_out_model(spec, layout));
   return layout;
 }
 

@@ -12,8 +12,16 @@
 
 namespace runnel::plan {
 
-inline constexpr uint32_t kLayersMax = 96;
-inline constexpr uint32_t kTensorsMax = 128;
+// These two are the size of a spec and of a layout: a build for a board with little memory sets less, and refuses
+// models that have more.
+#ifndef RUNNEL_LAYERS_MAX
+#define RUNNEL_LAYERS_MAX 96
+#endif
+#ifndef RUNNEL_TENSORS_MAX
+#define RUNNEL_TENSORS_MAX 128
+#endif
+inline constexpr uint32_t kLayersMax = RUNNEL_LAYERS_MAX;
+inline constexpr uint32_t kTensorsMax = RUNNEL_TENSORS_MAX;
 inline constexpr uint32_t kDimensionMax = 1U << 20;   // of an input or an activation
 inline constexpr uint32_t kParametersMax = 1U << 26;  // 256 MiB of fp32: far above any device this is for
 inline constexpr uint32_t kActivationMax = 1U << 24;  // elements of one layer's output for one example

@@ -39,26 +39,37 @@ const char* round_policy_name(RoundPolicy policy) {
   return index < kRoundPolicyCount ? kNames[index] : "unknown";
 }
 
-float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds) {
+namespace {
+
+constexpr float kLearningRateMin = 1e-9F;
+
+double scheduled_rate(const TrainingSpec& training, uint32_t round, uint32_t rounds) {
   const double first = static_cast<double>(training.learning_rate);
-  const double last = static_cast<double>(training.learning_rate_end);
-  if (round <= training.warmup_rounds)
-    return static_cast<float>(first * round / (static_cast<double>(training.warmup_rounds) + 1.0));
+  // A last round that trains nothing would be asked of everybody for nothing.
+  const double last =
+      training.learning_rate_end > 0.0F ? static_cast<double>(training.learning_rate_end) : first / 1000.0;
+  if (round <= training.warmup_rounds) return first * round / (static_cast<double>(training.warmup_rounds) + 1.0);
   round -= training.warmup_rounds;
   rounds -= std::min(rounds, training.warmup_rounds);
-  if (rounds <= 1 || round <= 1) return training.learning_rate;
+  if (rounds <= 1 || round <= 1) return first;
   const double done = std::min(1.0, (static_cast<double>(round) - 1.0) / (static_cast<double>(rounds) - 1.0));
   switch (training.schedule) {
     case Schedule::kConstant:
       break;
     case Schedule::kLinear:
-      return static_cast<float>(first + (last - first) * done);
+      return first + (last - first) * done;
     case Schedule::kCosine:
-      return static_cast<float>(last + (first - last) * 0.5 * (1.0 + std::cos(std::numbers::pi * done)));
+      return last + (first - last) * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
     case Schedule::kExponential:
-      return static_cast<float>(first * std::pow(last / first, done));
+      return first * std::pow(last / first, done);
   }
-  return training.learning_rate;
+  return first;
+}
+
+}  // namespace
+
+float learning_rate_at(const TrainingSpec& training, uint32_t round, uint32_t rounds) {
+  return std::max(static_cast<float>(scheduled_rate(training, round, rounds)), kLearningRateMin);
 }
 
 Failure set_bits(CodecSpec& codec, double bits) {
@@ -104,7 +115,7 @@ Failure check(const CodecSpec& codec) {
 }
 
 Failure check(const TrainingSpec& training) {
-  RUNNEL_TRY(in_range("learning_rate", training.learning_rate, 1e-9F, 100.0F));
+  RUNNEL_TRY(in_range("learning_rate", training.learning_rate, kLearningRateMin, 100.0F));
   RUNNEL_TRY(in_range("momentum", training.momentum, 0.0F, 0.9999F));
   RUNNEL_TRY(in_range("weight_decay", training.weight_decay, 0.0F, 1.0F));
   RUNNEL_TRY(in_range("proximal_mu", training.proximal_mu, 0.0F, 100.0F));

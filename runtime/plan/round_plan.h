@@ -100,7 +100,7 @@ struct TrainingSpec {
   uint32_t local_epochs = 1;    // passes over the device's own data; used when local_steps is 0; 1..1000
   uint32_t local_steps = 0;     // SGD steps a round instead of epochs; 0..1000000
   Schedule schedule = Schedule::kConstant;
-  float learning_rate_end = 0.0F;  // of the last round, unless constant; [0, 100], above 0 for kExponential
+  float learning_rate_end = 0.0F;  // of the last round; [0, 100], above 0 for kExponential; 0 = learning_rate / 1000
   Optimizer optimizer = Optimizer::kSgd;
   float beta1 = 0.9F;          // of kAdam and kAdamW: memory of the mean gradient; [0, 0.9999]
   float beta2 = 0.999F;        // and of its square; [0, 0.999999]

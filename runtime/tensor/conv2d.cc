@@ -5,8 +5,8 @@
 #include "runtime/base/error.h"
 #include "runtime/tensor/conv2d_direct.h"
 #include "runtime/tensor/product.h"
-#include "runtime/tensor/reduce.h"
 #include "runtime/tensor/relu.h"
+#include "runtime/tensor/row_kernels.h"
 #include "runtime/tensor/unfold.h"
 
 namespace runnel::tensor {
@@ -98,8 +98,7 @@ class Unfolded {
       unfold_tile(input, part, row, row_end, columns);
       const size_t tile = (row_end - row) * window_.output_width();
       add_product_b_transposed({units_, patch_, tile}, {output_gradient + output_offset(part, row), positions_},
-                               patches(input, part, columns), {weight_gradient + weight_offset(part), patch_},
-                               panels(workspace), scale);
+                               patches(input, part, columns), {weight_gradient + weight_offset(part), patch_}, scale);
     });
   }
 
@@ -194,8 +193,9 @@ void conv2d_backward(const Conv2d& conv, size_t examples, std::span<const float>
                                    workspace);
   }
   const size_t positions = conv.window.output_positions();
-  for (size_t plane = 0; !bias_gradient.empty() && plane < examples * conv.units; ++plane) {
-    bias_gradient[plane % conv.units] += scale * sum(output_gradient.subspan(plane * positions, positions));
+  if (!bias_gradient.empty()) {
+    add_row_sums({output_gradient.data(), positions}, examples * conv.units, positions, scale, conv.units,
+                 bias_gradient.data());
   }
 }
 

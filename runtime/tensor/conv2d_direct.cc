@@ -12,8 +12,9 @@ namespace {
 
 // Part of what makes results repeat: changing one changes the order of summation.
 constexpr size_t kStripFloats = 12288;  // 48 KiB: mostly in the first cache, always in the second
-constexpr size_t kTapFloats = 8192;     // sums of the weights' gradient before they are scaled
+constexpr size_t kTapFloats = 8192;     // weights side by side; sums of their gradient before they are scaled
 constexpr size_t kDepthBlock = 256;
+constexpr size_t kPositionsTabled = 448;
 constexpr size_t kUnitsWorthTransposing = 8;  // fewer would leave most of a vector idle
 
 size_t whole_groups(size_t count) {
@@ -59,57 +60,185 @@ size_t strip_room(const PaddedStrip& strip) {
   return whole_groups(strip.floats() + kColumnGroup);
 }
 
-void copy_strip(const PaddedStrip& strip, const float* image, size_t row, float* to) {
-  strip.copy(image, row, to);
-  std::fill_n(to + strip.floats(), strip_room(strip) - strip.floats(), 0.0F);
-}
+// A strip in memory, filled again and again.
+class StripCopy {
+ public:
+  StripCopy(const PaddedStrip& strip, float* place) : strip_(strip), place_(place) {
+    std::fill_n(place + strip.floats(), strip_room(strip) - strip.floats(), 0.0F);
+  }
+  void fill(const float* image, size_t row) {
+    strip_.copy(image, row, row == row_, place_);
+    row_ = row;
+  }
+
+ private:
+  const PaddedStrip& strip_;
+  float* place_;
+  size_t row_ = SIZE_MAX;
+};
+
+// Tables of offsets in a strip, made again only where other elements are asked for than the last time.
+class TapTable {
+ public:
+  explicit TapTable(const PaddedStrip& strip) : strip_(strip) {}
+  // REQUIRES: count <= kDepthBlock; the same count with the same begin.
+  const uint32_t* from(size_t begin, size_t count) {
+    if (begin != begin_) strip_.tap_offsets(begin, count, offsets_);
+    begin_ = begin;
+    return offsets_;
+  }
+
+ private:
+  const PaddedStrip& strip_;
+  size_t begin_ = SIZE_MAX;
+  uint32_t offsets_[kDepthBlock];
+};
+
+class PositionTable {
+ public:
+  explicit PositionTable(const PaddedStrip& strip) : strip_(strip) {}
+  // REQUIRES: count <= kPositionsTabled.
+  const uint32_t* from(size_t begin, size_t count) {
+    if (begin < begin_ || begin + count > end_) {
+      strip_.position_offsets(begin, kPositionsTabled, offsets_);
+      begin_ = begin;
+      end_ = begin + kPositionsTabled;
+    }
+    return offsets_ + (begin - begin_);
+  }
+
+ private:
+  const PaddedStrip& strip_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  uint32_t offsets_[kPositionsTabled];
+};
 
 // Sums of all units at the positions of a strip.
 size_t sums_stride(const PaddedStrip& strip) {
   return whole_groups(strip.span_of(strip.rows));
 }
 
+// Whether units, rather than positions, stand side by side in the vectors: nothing is computed then for what lies
+// between rows, but the weights have to be turned first, and the result.
+bool units_in_lanes(const Window2d& window, size_t units) {
+  const PaddedStrip strip{window, 1};
+  const size_t lanes = whole_groups(units);
+  return window.patch_count() * lanes <= kTapFloats && lanes * window.output_width() <= units * strip.row_floats();
+}
+
 PaddedStrip product_strip(const Window2d& window, size_t units) {
-  return strip_of(window, [&](const PaddedStrip& strip) { return units * sums_stride(strip); });
+  const bool turned = units_in_lanes(window, units);
+  return strip_of(window, [&](const PaddedStrip& strip) {
+    return turned ? strip.rows * window.output_width() * whole_groups(units) : units * sums_stride(strip);
+  });
 }
 
 size_t product_room(const Window2d& window, size_t units) {
   const PaddedStrip strip = product_strip(window, units);
-  return strip_room(strip) + units * sums_stride(strip);
+  if (!units_in_lanes(window, units)) return strip_room(strip) + units * sums_stride(strip);
+  return strip_room(strip) + (window.patch_count() + strip.rows * window.output_width()) * whole_groups(units);
 }
 
-// One image, one group: result[unit][position] = sum over the patch of weight * image, plus bias. step_of(k) is where
-// the weight of the patch's element k stands, row_stride how far a unit's weights are from the next one's.
+// One group of a convolution over all examples: result[unit][position] = sum over the patch of weight * image, plus
+// bias. step_of(k) is where the weight of the patch's element k stands, row_stride how far a unit's weights are from
+// the next one's.
 template <typename StepOf>
-void convolve(const PaddedStrip& strip, size_t units, const float* image, const float* weight, size_t row_stride,
-              StepOf step_of, std::span<const float> bias, bool rectify, float* result, float* workspace) {
-  const Window2d& window = strip.window;
-  const size_t width = window.output_width();
-  const size_t height = window.output_height();
-  const size_t patch = window.patch_count();
+struct Convolution {
+  PaddedStrip strip;
+  size_t units;
+  const float* weight;
+  size_t row_stride;
+  StepOf step_of;
+  const float* bias;  // or null
+  bool rectify;
+};
+
+struct Images {
+  size_t examples;
+  const float* from;
+  size_t from_stride;
+  float* to;
+  size_t to_stride;
+};
+
+template <typename StepOf>
+void convolve_positions(const Convolution<StepOf>& conv, const Images& images, float* workspace) {
+  const PaddedStrip& strip = conv.strip;
+  const size_t width = strip.window.output_width();
+  const size_t height = strip.window.output_height();
+  const size_t patch = strip.window.patch_count();
   const size_t stride = sums_stride(strip);
   float* sums = workspace + strip_room(strip);
   uint32_t weight_steps[kDepthBlock];
-  uint32_t image_steps[kDepthBlock];
-  size_t tabled = patch;  // first element of the block that the tables are of
-  for (size_t row = 0; row < height; row += strip.rows) {
-    const size_t rows = std::min(strip.rows, height - row);
-    copy_strip(strip, image, row, workspace);
-    for (size_t begin = 0; begin < patch; begin += kDepthBlock) {
-      const size_t depth = std::min(kDepthBlock, patch - begin);
-      for (size_t k = 0; k < depth && tabled != begin; ++k) {
-        weight_steps[k] = static_cast<uint32_t>(step_of(begin + k));
-        image_steps[k] = static_cast<uint32_t>(strip.tap_offset(begin + k));
+  size_t tabled = patch;  // first element of the block that the weights' table is of
+  TapTable taps(strip);
+  StripCopy copy(strip, workspace);
+  for (size_t example = 0; example < images.examples; ++example) {
+    for (size_t row = 0; row < height; row += strip.rows) {
+      const size_t rows = std::min(strip.rows, height - row);
+      copy.fill(images.from + example * images.from_stride, row);
+      for (size_t begin = 0; begin < patch; begin += kDepthBlock) {
+        const size_t depth = std::min(kDepthBlock, patch - begin);
+        for (size_t k = 0; k < depth && tabled != begin; ++k)
+          weight_steps[k] = static_cast<uint32_t>(conv.step_of(begin + k));
+        tabled = begin;
+        add_outer({conv.units, strip.span_of(rows), depth}, {conv.weight, conv.row_stride, 0, nullptr, weight_steps},
+                  {workspace, 0, taps.from(begin, depth)}, {sums, stride}, 1.0F,
+                  begin == 0 ? Store::kOverwrite : Store::kAdd);
       }
-      tabled = begin;
-      add_outer({units, strip.span_of(rows), depth}, {weight, row_stride, 0, nullptr, weight_steps},
-                {workspace, 0, image_steps}, {sums, stride}, 1.0F, begin == 0 ? Store::kOverwrite : Store::kAdd);
-    }
-    for (size_t unit = 0; unit < units; ++unit) {
-      finish_rows({sums + unit * stride, strip.row_floats()}, rows, width, bias.empty() ? 0.0F : bias[unit], rectify,
-                  {result + unit * width * height + row * width, width});
+      for (size_t unit = 0; unit < conv.units; ++unit) {
+        finish_rows({sums + unit * stride, strip.row_floats()}, rows, width,
+                    conv.bias != nullptr ? conv.bias[unit] : 0.0F, conv.rectify,
+                    {images.to + example * images.to_stride + (unit * height + row) * width, width});
+      }
     }
   }
+}
+
+template <typename StepOf>
+void convolve_units(const Convolution<StepOf>& conv, const Images& images, float* workspace) {
+  const PaddedStrip& strip = conv.strip;
+  const size_t width = strip.window.output_width();
+  const size_t height = strip.window.output_height();
+  const size_t patch = strip.window.patch_count();
+  const size_t lanes = whole_groups(conv.units);
+  float* turned = workspace + strip_room(strip);  // [patch][lanes]
+  float* sums = turned + patch * lanes;           // [position][lanes]
+  for (size_t k = 0; k < patch; ++k) {
+    const float* from = conv.weight + conv.step_of(k);
+    for (size_t unit = 0; unit < conv.units; ++unit) turned[k * lanes + unit] = from[unit * conv.row_stride];
+    std::fill_n(turned + k * lanes + conv.units, lanes - conv.units, 0.0F);
+  }
+  uint32_t turned_steps[kDepthBlock];
+  for (size_t k = 0; k < kDepthBlock; ++k) turned_steps[k] = static_cast<uint32_t>(k * lanes);
+  TapTable taps(strip);
+  PositionTable positions(strip);
+  StripCopy copy(strip, workspace);
+  for (size_t example = 0; example < images.examples; ++example) {
+    for (size_t row = 0; row < height; row += strip.rows) {
+      const size_t all = std::min(strip.rows, height - row) * width;
+      copy.fill(images.from + example * images.from_stride, row);
+      for (size_t begin = 0; begin < patch; begin += kDepthBlock) {
+        const size_t depth = std::min(kDepthBlock, patch - begin);
+        const uint32_t* image_steps = taps.from(begin, depth);
+        for (size_t first = 0; first < all; first += kPositionsTabled) {
+          const size_t count = std::min(kPositionsTabled, all - first);
+          add_outer({count, lanes, depth}, {workspace, 0, 0, positions.from(first, count), image_steps},
+                    {turned + begin * lanes, 0, turned_steps}, {sums + first * lanes, lanes}, 1.0F,
+                    begin == 0 ? Store::kOverwrite : Store::kAdd);
+        }
+      }
+      finish_transposed({sums, lanes}, all, conv.units, conv.bias, conv.rectify,
+                        {images.to + example * images.to_stride + row * width, width * height});
+    }
+  }
+}
+
+template <typename StepOf>
+void convolve(const Convolution<StepOf>& conv, const Images& images, float* workspace) {
+  if (units_in_lanes(conv.strip.window, conv.units)) return convolve_units(conv, images, workspace);
+  convolve_positions(conv, images, workspace);
 }
 
 // The weights' gradient of one group, whose first output plane of the first example is `gradient`: units across the
@@ -152,8 +281,9 @@ void transposed_gradient(const Conv2d& conv, const Batch& batch, float scale, fl
   float* turned = workspace + strip_room(strip);  // [position][lanes]
   float* sums = turned + strip.rows * width * lanes;
   std::fill_n(turned, strip.rows * width * lanes, 0.0F);
-  uint32_t rows_at[kDepthBlock];
-  uint32_t image_steps[kDepthBlock];
+  TapTable table(strip);
+  PositionTable places(strip);
+  StripCopy copy(strip, workspace);
   uint32_t turned_steps[kDepthBlock];
   for (size_t k = 0; k < kDepthBlock; ++k) turned_steps[k] = static_cast<uint32_t>(k * lanes);
   for (size_t first = 0; first < patch; first += taps) {
@@ -162,19 +292,15 @@ void transposed_gradient(const Conv2d& conv, const Batch& batch, float scale, fl
     for (size_t example = 0; example < batch.examples; ++example) {
       for (size_t row = 0; row < height; row += strip.rows) {
         const size_t positions = std::min(strip.rows, height - row) * width;
-        copy_strip(strip, batch.input + example * batch.input_stride, row, workspace);
+        copy.fill(batch.input + example * batch.input_stride, row);
         transpose({batch.gradient + example * batch.gradient_stride + row * width, height * width}, units, positions,
                   {turned, lanes});
         for (size_t begin = 0; begin < positions; begin += kDepthBlock) {
           const size_t depth = std::min(kDepthBlock, positions - begin);
-          for (size_t k = 0; k < depth; ++k) {
-            image_steps[k] = static_cast<uint32_t>((begin + k) / width * strip.row_floats() + (begin + k) % width);
-          }
+          const uint32_t* image_steps = places.from(begin, depth);
           for (size_t some = 0; some < tap_count; some += kDepthBlock) {
             const size_t count = std::min(kDepthBlock, tap_count - some);
-            for (size_t tap = 0; tap < count; ++tap)
-              rows_at[tap] = static_cast<uint32_t>(strip.tap_offset(first + some + tap));
-            add_outer({count, lanes, depth}, {workspace, 0, 0, rows_at, image_steps},
+            add_outer({count, lanes, depth}, {workspace, 0, 0, table.from(first + some, count), image_steps},
                       {turned + begin * lanes, 0, turned_steps}, {sums + some * lanes, lanes}, 1.0F, Store::kAdd);
           }
         }
@@ -208,20 +334,18 @@ void dotted_gradient(const Conv2d& conv, const Batch& batch, float scale, float*
   const size_t stride = sums_stride(strip);
   float* spread = workspace + strip_room(strip);
   std::fill_n(spread, units * stride, 0.0F);
-  uint32_t taps[kDepthBlock];
+  TapTable taps(strip);
+  StripCopy copy(strip, workspace);
   for (size_t example = 0; example < batch.examples; ++example) {
     for (size_t row = 0; row < height; row += strip.rows) {
       const size_t rows = std::min(strip.rows, height - row);
-      copy_strip(strip, batch.input + example * batch.input_stride, row, workspace);
-      for (size_t unit = 0; unit < units; ++unit) {
-        copy_rows({batch.gradient + example * batch.gradient_stride + (unit * height + row) * width, width}, rows,
-                  width, {spread + unit * stride, strip.row_floats()});
-      }
+      copy.fill(batch.input + example * batch.input_stride, row);
+      copy_blocks({batch.gradient + example * batch.gradient_stride + row * width, width}, height * width, units, rows,
+                  width, {spread, strip.row_floats()}, stride);
       for (size_t first = 0; first < patch; first += kDepthBlock) {
         const size_t count = std::min(kDepthBlock, patch - first);
-        for (size_t tap = 0; tap < count; ++tap) taps[tap] = static_cast<uint32_t>(strip.tap_offset(first + tap));
-        add_dots({units, count, strip.span_of(rows)}, {spread, stride}, {workspace, 0}, taps, {to + first, patch},
-                 scale);
+        add_dots({units, count, strip.span_of(rows)}, {spread, stride}, {workspace, 0}, taps.from(first, count),
+                 {to + first, patch}, scale);
       }
     }
   }
@@ -257,13 +381,20 @@ void forward(const Conv2d& conv, size_t examples, std::span<const float> input, 
   const Window2d window = group_window(conv);
   const size_t units = conv.units / conv.groups;
   const size_t patch = window.patch_count();
-  const PaddedStrip strip = product_strip(window, units);
-  for (size_t part = 0; part < examples * conv.groups; ++part) {
-    const size_t first_unit = part % conv.groups * units;
-    convolve(
-        strip, units, input.data() + part * window.input_count(), weight.data() + first_unit * patch, patch,
-        [](size_t k) { return k; }, bias.empty() ? bias : bias.subspan(first_unit, units),
-        activation == Activation::kRelu, output.data() + part * units * window.output_positions(), workspace.data());
+  const auto step_of = [](size_t k) { return k; };
+  for (size_t group = 0; group < conv.groups; ++group) {
+    const size_t first_unit = group * units;
+    const Convolution<decltype(step_of)> one{product_strip(window, units),
+                                             units,
+                                             weight.data() + first_unit * patch,
+                                             patch,
+                                             step_of,
+                                             bias.empty() ? nullptr : bias.data() + first_unit,
+                                             activation == Activation::kRelu};
+    convolve(one,
+             {examples, input.data() + group * window.input_count(), conv.window.input_count(),
+              output.data() + first_unit * window.output_positions(), conv.units * window.output_positions()},
+             workspace.data());
   }
 }
 
@@ -275,13 +406,19 @@ void input_gradient(const Conv2d& conv, size_t examples, std::span<const float> 
   const size_t channels = conv.window.channels / conv.groups;
   const size_t kernel = window.kernel_count();
   const size_t patch = channels * kernel;
-  const PaddedStrip strip = product_strip(window, channels);
-  for (size_t part = 0; part < examples * conv.groups; ++part) {
-    convolve(
-        strip, channels, output_gradient.data() + part * window.input_count(),
-        weight.data() + part % conv.groups * window.channels * patch, kernel,
-        [&](size_t k) { return k / kernel * patch + (kernel - 1 - k % kernel); }, {}, false,
-        input_gradient.data() + part * channels * conv.window.plane_count(), workspace.data());
+  const auto step_of = [kernel, patch](size_t k) { return k / kernel * patch + (kernel - 1 - k % kernel); };
+  for (size_t group = 0; group < conv.groups; ++group) {
+    const Convolution<decltype(step_of)> one{product_strip(window, channels),
+                                             channels,
+                                             weight.data() + group * window.channels * patch,
+                                             kernel,
+                                             step_of,
+                                             nullptr,
+                                             false};
+    convolve(one,
+             {examples, output_gradient.data() + group * window.input_count(), conv.groups * window.input_count(),
+              input_gradient.data() + group * channels * conv.window.plane_count(), conv.window.input_count()},
+             workspace.data());
   }
 }
 

@@ -49,9 +49,8 @@ void transposed_forward(const Dense& dense, size_t examples, std::span<const flo
 
 size_t dense_workspace(const Dense& dense, size_t examples) {
   return std::max({examples < kExamplesWorthTransposing ? 0 : transposed_workspace(dense, examples),
-                   product_workspace({examples, dense.units, dense.inputs}),
-                   product_workspace({dense.units, dense.inputs, examples}),
-                   product_workspace({examples, dense.inputs, dense.units})});
+                   product_workspace({dense.units, dense.inputs, examples}, Columns::kExactly),
+                   product_workspace({examples, dense.inputs, dense.units}, Columns::kExactly)});
 }
 
 void dense_forward(const Dense& dense, size_t examples, std::span<const float> input, std::span<const float> weight,
@@ -65,7 +64,7 @@ void dense_forward(const Dense& dense, size_t examples, std::span<const float> i
   for (size_t example = 0; !bias.empty() && example < examples; ++example)
     std::ranges::copy(bias, output.data() + example * dense.units);
   add_product_b_transposed({examples, dense.units, dense.inputs}, {input.data(), dense.inputs},
-                           {weight.data(), dense.inputs}, {output.data(), dense.units}, workspace);
+                           {weight.data(), dense.inputs}, {output.data(), dense.units});
   if (activation == Activation::kRelu) relu_forward(output);
 }
 

@@ -111,7 +111,6 @@ void gru_forward(const Gru& gru, size_t examples, std::span<const float> input, 
   const Saved kept = split(gru, examples, saved);
   const size_t rows = steps * examples;
   const std::span<float> ordered = workspace.first(rows * inputs);
-  const std::span<float> panels = workspace.subspan(rows * inputs);
   steps_first(examples, inputs, steps, input, ordered);
 
   // b + c for r and z; b alone for n, whose c is inside the reset.
@@ -123,7 +122,7 @@ void gru_forward(const Gru& gru, size_t examples, std::span<const float> input, 
   repeat_first_row(3 * units, kept.gates);
   fill_rows(bias ? weights.bias_hidden.subspan(2 * units) : std::span<const float>{}, {}, units, kept.hidden);
   add_product_b_transposed({rows, 3 * units, inputs}, {ordered.data(), inputs}, {weights.input.data(), inputs},
-                           {kept.gates.data(), 3 * units}, panels);
+                           {kept.gates.data(), 3 * units});
 
   for (size_t step = 0; step < steps; ++step) {
     float* gates = kept.gates.data() + step * examples * 3 * units;
@@ -132,9 +131,9 @@ void gru_forward(const Gru& gru, size_t examples, std::span<const float> input, 
     const float* before = step == 0 ? nullptr : state - examples * units;
     if (before != nullptr) {
       add_product_b_transposed({examples, 2 * units, units}, {before, units}, {weights.hidden.data(), units},
-                               {gates, 3 * units}, panels);
+                               {gates, 3 * units});
       add_product_b_transposed({examples, units, units}, {before, units},
-                               {weights.hidden.data() + 2 * units * units, units}, {hidden, units}, panels);
+                               {weights.hidden.data() + 2 * units * units, units}, {hidden, units});
     }
     for (size_t example = 0; example < examples; ++example) {
       step_forward(units, gates + example * 3 * units, hidden + example * units,

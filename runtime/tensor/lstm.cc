@@ -111,11 +111,10 @@ void lstm_forward(const Lstm& lstm, size_t examples, std::span<const float> inpu
   const Saved kept = split(lstm, examples, saved);
   const size_t rows = steps * examples;
   const std::span<float> ordered = workspace.first(rows * inputs);
-  const std::span<float> panels = workspace.subspan(rows * inputs);
   steps_first(examples, inputs, steps, input, ordered);
   fill_rows(weights.bias_input, weights.bias_hidden, 4 * units, kept.gates);
   add_product_b_transposed({rows, 4 * units, inputs}, {ordered.data(), inputs}, {weights.input.data(), inputs},
-                           {kept.gates.data(), 4 * units}, panels);
+                           {kept.gates.data(), 4 * units});
 
   for (size_t step = 0; step < steps; ++step) {
     const size_t begin = step * examples;
@@ -124,7 +123,7 @@ void lstm_forward(const Lstm& lstm, size_t examples, std::span<const float> inpu
     float* states = kept.states.data() + begin * units;
     if (step > 0) {
       add_product_b_transposed({examples, 4 * units, units}, {states - examples * units, units},
-                               {weights.hidden.data(), units}, {gates, 4 * units}, panels);
+                               {weights.hidden.data(), units}, {gates, 4 * units});
     }
     for (size_t example = 0; example < examples; ++example) {
       float* cell = cells + example * units;

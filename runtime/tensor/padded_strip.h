@@ -33,14 +33,17 @@ struct PaddedStrip {
     return (channel * phase_rows() * phase_columns() + phase) * plane_floats() +
            y / window.stride_height * row_floats() + x / window.stride_width;
   }
-  // The same of the patch's element `index`, in the order channel, kernel row, kernel column.
-  size_t tap_offset(size_t index) const {
-    const size_t tap = index % window.kernel_count();
-    return tap_offset(index / window.kernel_count(), tap / window.kernel_width, tap % window.kernel_width);
-  }
 
-  // Copies what lies under output rows [row, row + rows); what is beyond the image is zero.
-  void copy(const float* image, size_t row, float* to) const;
+  // The same of `count` elements of the patch from `begin` on, in the order channel, kernel row, kernel column.
+  void tap_offsets(size_t begin, size_t count, uint32_t* offsets) const;
+
+  // What the positions from `begin` on, counted without what lies between rows, add to a tap's offset.
+  void position_offsets(size_t begin, size_t count, uint32_t* offsets) const;
+
+  // Copies what lies under output rows [row, row + rows); what is beyond the image is zero. With `padding_stands`, the
+  // memory holds the same rows of another image, and only what may differ is written.
+  void copy(const float* image, size_t row, bool padding_stands, float* to) const;
+  void copy_phase(const float* from, size_t count, size_t width, float* to) const;  // a part of that
 };
 
 }  // namespace runnel::tensor

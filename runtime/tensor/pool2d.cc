@@ -74,7 +74,8 @@ bool is_quartering(const Window2d& window) {
   return window.kernel_height == 2 && window.kernel_width == 2 && window.stride_height == 2 && window.stride_width == 2;
 }
 
-void max_gradient_row(const Window2d& window, const float* from, const float* gradient, float* to, size_t count) {
+void max_gradient_row(const Window2d& window, const float* from, const float* gradient, bool rectified, float* to,
+                      size_t count) {
   for (size_t x = 0; x < count; ++x, from += window.stride_width, to += window.stride_width) {
     size_t best = 0;
     for (size_t tap_y = 0; tap_y < window.kernel_height; ++tap_y) {
@@ -83,7 +84,7 @@ void max_gradient_row(const Window2d& window, const float* from, const float* gr
         best = from[index] > from[best] ? index : best;
       }
     }
-    to[best] += gradient[x];
+    if (!rectified || from[best] > 0.0F) to[best] += gradient[x];
   }
 }
 
@@ -92,32 +93,27 @@ void max_gradient_row(const Window2d& window, const float* from, const float* gr
 void max_pool2d_forward(const Window2d& window, size_t examples, std::span<const float> input,
                         std::span<float> output) {
   check_sizes(window, examples, input, output);
-  const bool quarters = is_quartering(window);
+  if (is_quartering(window))
+    return max_pool_2x2(input.data(), examples * window.channels, window.height, window.width, output.data());
   for_each_output_row(window, examples, [&](size_t from, size_t to) {
-    if (quarters) {
-      return max_pool_row_2x2(input.data() + from, input.data() + from + window.width, window.output_width(),
-                              output.data() + to);
-    }
     pool_row(window, input.data() + from, output.data() + to, window.output_width(),
              [](float best, float value) { return larger(best, value); });
   });
 }
 
 void max_pool2d_backward(const Window2d& window, size_t examples, std::span<const float> input,
-                         std::span<const float> output_gradient, std::span<float> input_gradient) {
+                         std::span<const float> output_gradient, std::span<float> input_gradient, bool rectified) {
   check_sizes(window, examples, input, output_gradient);
   RUNNEL_ASSERT(input_gradient.size() == input.size());
   const bool quarters = is_quartering(window);
   if (!quarters || window.height % 2 != 0 || window.width % 2 != 0) std::ranges::fill(input_gradient, 0.0F);
+  if (quarters) {
+    return max_pool_gradient_2x2(input.data(), output_gradient.data(), examples * window.channels, window.height,
+                                 window.width, rectified, input_gradient.data());
+  }
   for_each_output_row(window, examples, [&](size_t from, size_t to) {
-    if (quarters) {
-      max_pool_gradient_row_2x2(input.data() + from, input.data() + from + window.width, output_gradient.data() + to,
-                                window.output_width(), input_gradient.data() + from,
-                                input_gradient.data() + from + window.width);
-    } else {
-      max_gradient_row(window, input.data() + from, output_gradient.data() + to, input_gradient.data() + from,
-                       window.output_width());
-    }
+    max_gradient_row(window, input.data() + from, output_gradient.data() + to, rectified, input_gradient.data() + from,
+                     window.output_width());
   });
 }
 

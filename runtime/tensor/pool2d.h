@@ -15,9 +15,11 @@ namespace runnel::tensor {
 
 void max_pool2d_forward(const Window2d& window, size_t examples, std::span<const float> input, std::span<float> output);
 
-// Overwrites input_gradient. `input` is what forward was given.
+// Overwrites input_gradient. `input` is what forward was given. `rectified`: that is the output of a rectifier, and the
+// gradient is to be that of the rectifier's input; see relu.h.
 void max_pool2d_backward(const Window2d& window, size_t examples, std::span<const float> input,
-                         std::span<const float> output_gradient, std::span<float> input_gradient);
+                         std::span<const float> output_gradient, std::span<float> input_gradient,
+                         bool rectified = false);
 
 void avg_pool2d_forward(const Window2d& window, size_t examples, std::span<const float> input, std::span<float> output);
 

@@ -30,17 +30,18 @@ struct ProductSize {
   size_t depth = 0;
 };
 
-// Floats of workspace that a product of this size, or of one no larger in any direction, needs.
-size_t product_workspace(const ProductSize& size);
+// Floats of workspace that a product of this size, or of one no larger in any direction, needs; or of one with fewer
+// rows or less depth, but as many columns.
+enum class Columns { kUpTo, kExactly };
+size_t product_workspace(const ProductSize& size, Columns columns = Columns::kUpTo);
 
 // c += scale * a * b: a is rows x depth, b is depth x columns. The workspace must hold product_workspace(size) floats;
 // it is overwritten. c overlaps neither a nor b. A size of zero in any direction changes nothing.
 void add_product(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, std::span<float> workspace,
                  float scale = 1.0F);
 
-// c += scale * a * transpose(b): b is stored as columns x depth.
-void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,
-                              std::span<float> workspace, float scale = 1.0F);
+// c += scale * a * transpose(b): b is stored as columns x depth. It packs nothing.
+void add_product_b_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c, float scale = 1.0F);
 
 // c += scale * transpose(a) * b: a is stored as depth x rows.
 void add_product_a_transposed(const ProductSize& size, ConstMatrix a, ConstMatrix b, Matrix c,

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/tensor/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/tensor/lanes.h"
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/tensor/product_kernels_fast.h"

@@ -107,34 +107,49 @@ HWY_INLINE void OuterTile(const float* const* rows, const float* HWY_RESTRICT b,
   for (size_t r = 0; r < kRows; ++r) StoreRow<kVectors>(sums[r], c.data + r * c.stride, columns, factor, store);
 }
 
-// The same for all panels of some rows, one after the other.
+// Rows of tiles of one height, `tiles` of them from row `first` on, and in each the panels one after the other.
 template <size_t kRows, size_t kVectors, class Steps>
-HWY_NOINLINE void OuterRow(const float* const* rows, const float* b, const Steps steps, size_t depth, Matrix c,
-                           size_t panels, size_t columns, float scale, Store store) {
+HWY_NOINLINE void OuterTiles(size_t first, size_t tiles, const Left& a, const float* b, const Steps steps, size_t depth,
+                             Matrix c, size_t panels, size_t columns, float scale, Store store) {
   constexpr size_t kPanel = kVectors * kWidth;
-  for (size_t panel = 0; panel < panels && panel * kPanel < columns; ++panel) {
-    OuterTile<kRows, kVectors>(rows, b + panel * kPanel, steps, depth, {c.data + panel * kPanel, c.stride},
-                               columns - panel * kPanel, scale, store);
+  for (size_t tile = 0; tile < tiles; ++tile, first += kRows) {
+    const float* rows[kRows];
+    for (size_t r = 0; r < kRows; ++r)
+      rows[r] = a.data + (a.rows != nullptr ? a.rows[first + r] : (first + r) * a.row_stride);
+    float* to = c.data + first * c.stride;
+    for (size_t panel = 0; panel < panels && panel * kPanel < columns; ++panel) {
+      OuterTile<kRows, kVectors>(rows, b + panel * kPanel, steps, depth, {to + panel * kPanel, c.stride},
+                                 columns - panel * kPanel, scale, store);
+    }
   }
 }
 
+// All rows, in tiles of about equal height: the first few have a row more.
 template <size_t kVectors, class Steps>
-HWY_INLINE void OuterRowOf(size_t row_count, const float* const* rows, const float* b, const Steps& steps, size_t depth,
-                           Matrix c, size_t panels, size_t columns, float scale, Store store) {
-  switch (row_count) {
-    case 1:
-      return OuterRow<1, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
-    case 2:
-      return OuterRow<2, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
-    case 3:
-      return OuterRow<3, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
-    case 4:
-      return OuterRow<4, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
-    case 5:
-      return OuterRow<5, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
-    default:
-      return OuterRow<6, kVectors>(rows, b, steps, depth, c, panels, columns, scale, store);
-  }
+HWY_INLINE void OuterRows(size_t row_count, const Left& a, const float* b, const Steps& steps, size_t depth, Matrix c,
+                          size_t panels, size_t columns, float scale, Store store) {
+  constexpr size_t kRows = kVectors == kWideVectors && kWideVectors > kTileVectors ? 2 : kTileRows;
+  const size_t tiles = (row_count + kRows - 1) / kRows;
+  const size_t height = row_count / tiles;
+  const size_t higher = row_count % tiles;
+  const auto visit = [&](size_t rows, size_t first, size_t count) {
+    switch (rows) {
+      case 1:
+        return OuterTiles<1, kVectors>(first, count, a, b, steps, depth, c, panels, columns, scale, store);
+      case 2:
+        return OuterTiles<2, kVectors>(first, count, a, b, steps, depth, c, panels, columns, scale, store);
+      case 3:
+        return OuterTiles<3, kVectors>(first, count, a, b, steps, depth, c, panels, columns, scale, store);
+      case 4:
+        return OuterTiles<4, kVectors>(first, count, a, b, steps, depth, c, panels, columns, scale, store);
+      case 5:
+        return OuterTiles<5, kVectors>(first, count, a, b, steps, depth, c, panels, columns, scale, store);
+      default:
+        return OuterTiles<6, kVectors>(first, count, a, b, steps, depth, c, panels, columns, scale, store);
+    }
+  };
+  if (higher != 0) visit(height + 1, 0, higher);
+  visit(height, higher * (height + 1), tiles - higher);
 }
 
 // From column `begin` in panels of kVectors as long as all their vectors may be read; returns where it stopped.
@@ -142,28 +157,14 @@ template <size_t kVectors, class Steps>
 HWY_INLINE size_t OuterPanels(const ProductSize& size, const Left& a, const Right& b, const Steps& steps, size_t begin,
                               Matrix c, float scale, Store store) {
   constexpr size_t kPanel = kVectors * kWidth;
-  constexpr size_t kRows = kVectors == kWideVectors && kWideVectors > kTileVectors ? 2 : kTileRows;
   const size_t readable = (size.columns + kColumnGroup - 1) / kColumnGroup * kColumnGroup;
   const size_t panels = (readable - begin) / kPanel;
-  const size_t tiles = (size.rows + kRows - 1) / kRows;
-  const auto visit = [&](size_t tile, size_t panel, size_t panel_count) {
-    const size_t row = size.rows * tile / tiles;
-    const size_t row_count = size.rows * (tile + 1) / tiles - row;
+  const size_t at_once = size.depth <= kDepthRowsFirst ? panels : 1;
+  for (size_t panel = 0; panel < panels; panel += at_once) {
     const size_t column = begin + panel * kPanel;
-    if (column >= size.columns) return;
-    const float* rows[kRows];
-    for (size_t r = 0; r < row_count; ++r)
-      rows[r] = a.data + (a.rows != nullptr ? a.rows[row + r] : (row + r) * a.row_stride);
-    OuterRowOf<kVectors>(row_count, rows, b.data + column, steps, size.depth,
-                         {c.data + row * c.stride + column, c.stride}, panel_count, size.columns - column, scale,
-                         store);
-  };
-  if (size.depth <= kDepthRowsFirst) {
-    for (size_t tile = 0; tile < tiles; ++tile) visit(tile, 0, panels);
-  } else {
-    for (size_t panel = 0; panel < panels; ++panel) {
-      for (size_t tile = 0; tile < tiles; ++tile) visit(tile, panel, 1);
-    }
+    if (column >= size.columns) break;
+    OuterRows<kVectors>(size.rows, a, b.data + column, steps, size.depth, {c.data + column, c.stride}, at_once,
+                        size.columns - column, scale, store);
   }
   return begin + panels * kPanel;
 }
@@ -328,6 +329,13 @@ HWY_INLINE void DotRows(size_t rows, size_t depth, ConstMatrix a, const float* c
   for (; row + kDotRows <= rows; row += kDotRows) {
     DotTile<kDotRows, kColumns>(depth, {a.data + row * a.stride, a.stride}, columns,
                                 {c.data + row * c.stride, c.stride}, scale);
+  }
+  if constexpr (kDotRows > 2) {
+    if (row + 2 <= rows) {
+      DotTile<2, kColumns>(depth, {a.data + row * a.stride, a.stride}, columns, {c.data + row * c.stride, c.stride},
+                           scale);
+      row += 2;
+    }
   }
   for (; row < rows; ++row) {
     DotTile<1, kColumns>(depth, {a.data + row * a.stride, a.stride}, columns, {c.data + row * c.stride, c.stride},

@@ -1,7 +1,8 @@
 #include "runtime/tensor/reduce.h"
 
-#include <bit>
 #include <cstddef>
+
+#include "runtime/tensor/row_kernels.h"
 
 namespace runnel::tensor {
 
@@ -17,10 +18,7 @@ float sum(std::span<const float> values) {
 }
 
 bool all_finite(std::span<const float> values) {
-  constexpr uint32_t kExponent = 0x7F800000U;
-  uint32_t found = 0;
-  for (const float value : values) found |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1U : 0U;
-  return found == 0;
+  return all_finite(values.data(), values.size());
 }
 
 }  // namespace runnel::tensor

@@ -1,8 +1,11 @@
 #include "runtime/tensor/row_kernels.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 
-#include "runtime/tensor/instruction_set.h"
+#include "runtime/base/instruction_set.h"
+#include "runtime/tensor/reduce.h"
 #ifdef RUNNEL_FAST_KERNELS
 #include "runtime/tensor/row_kernels_fast.h"
 #endif
@@ -10,8 +13,12 @@
 namespace runnel::tensor {
 namespace plain {
 
-void copy_rows(ConstMatrix from, size_t rows, size_t width, Matrix to) {
-  for (size_t row = 0; row < rows; ++row) std::copy_n(from.data + row * from.stride, width, to.data + row * to.stride);
+void copy_blocks(ConstMatrix from, size_t from_block, size_t blocks, size_t rows, size_t width, Matrix to,
+                 size_t to_block) {
+  for (size_t block = 0; block < blocks; ++block, from.data += from_block, to.data += to_block) {
+    for (size_t row = 0; row < rows; ++row)
+      std::copy_n(from.data + row * from.stride, width, to.data + row * to.stride);
+  }
 }
 
 void finish_rows(ConstMatrix from, size_t rows, size_t width, float bias, bool rectify, Matrix to) {
@@ -32,29 +39,61 @@ void transpose(ConstMatrix from, size_t rows, size_t columns, Matrix to) {
   }
 }
 
-void max_pool_row_2x2(const float* upper, const float* lower, size_t count, float* to) {
-  const auto larger = [](float best, float value) { return value > best ? value : best; };
-  for (size_t x = 0; x < count; ++x) {
-    to[x] = larger(larger(larger(upper[2 * x], upper[2 * x + 1]), lower[2 * x]), lower[2 * x + 1]);
+void finish_transposed(ConstMatrix from, size_t rows, size_t columns, const float* bias, bool rectify, Matrix to) {
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t column = 0; column < columns; ++column) {
+      const float value = from.data[row * from.stride + column] + (bias != nullptr ? bias[column] : 0.0F);
+      to.data[column * to.stride + row] = rectify && value < 0.0F ? 0.0F : value;
+    }
   }
 }
 
-void max_pool_gradient_row_2x2(const float* upper, const float* lower, const float* gradient, size_t count,
-                               float* upper_to, float* lower_to) {
-  for (size_t x = 0; x < count; ++x) {
-    const float a = upper[2 * x];
-    const float b = upper[2 * x + 1];
-    const float c = lower[2 * x];
-    const float d = lower[2 * x + 1];
-    const float best_ab = b > a ? b : a;
-    const float best_abc = c > best_ab ? c : best_ab;
-    const float to_abc = d > best_abc ? 0.0F : gradient[x];
-    const float to_ab = c > best_ab ? 0.0F : to_abc;
-    upper_to[2 * x] = b > a ? 0.0F : to_ab;
-    upper_to[2 * x + 1] = b > a ? to_ab : 0.0F;
-    lower_to[2 * x] = c > best_ab ? to_abc : 0.0F;
-    lower_to[2 * x + 1] = d > best_abc ? gradient[x] : 0.0F;
+void max_pool_2x2(const float* planes, size_t count, size_t height, size_t width, float* to) {
+  const auto larger = [](float best, float value) { return value > best ? value : best; };
+  for (size_t plane = 0; plane < count; ++plane, planes += height * width) {
+    for (size_t y = 0; y + 2 <= height; y += 2) {
+      const float* upper = planes + y * width;
+      const float* lower = upper + width;
+      for (size_t x = 0; x + 2 <= width; x += 2)
+        *to++ = larger(larger(larger(upper[x], upper[x + 1]), lower[x]), lower[x + 1]);
+    }
   }
+}
+
+void max_pool_gradient_2x2(const float* planes, const float* gradient, size_t count, size_t height, size_t width,
+                           bool rectified, float* to) {
+  for (size_t plane = 0; plane < count; ++plane, planes += height * width, to += height * width) {
+    for (size_t y = 0; y + 2 <= height; y += 2) {
+      const float* upper = planes + y * width;
+      const float* lower = upper + width;
+      for (size_t x = 0; x + 2 <= width; x += 2, ++gradient) {
+        const float best_ab = upper[x + 1] > upper[x] ? upper[x + 1] : upper[x];
+        const float best_abc = lower[x] > best_ab ? lower[x] : best_ab;
+        const float best = lower[x + 1] > best_abc ? lower[x + 1] : best_abc;
+        const float to_best = rectified && !(best > 0.0F) ? 0.0F : *gradient;
+        const float to_abc = lower[x + 1] > best_abc ? 0.0F : to_best;
+        const float to_ab = lower[x] > best_ab ? 0.0F : to_abc;
+        float* upper_to = to + y * width + x;
+        float* lower_to = upper_to + width;
+        upper_to[0] = upper[x + 1] > upper[x] ? 0.0F : to_ab;
+        upper_to[1] = upper[x + 1] > upper[x] ? to_ab : 0.0F;
+        lower_to[0] = lower[x] > best_ab ? to_abc : 0.0F;
+        lower_to[1] = lower[x + 1] > best_abc ? to_best : 0.0F;
+      }
+    }
+  }
+}
+
+void add_row_sums(ConstMatrix from, size_t rows, size_t width, float scale, size_t period, float* to) {
+  for (size_t row = 0; row < rows; ++row) to[row % period] += scale * sum({from.data + row * from.stride, width});
+}
+
+bool all_finite(const float* values, size_t count) {
+  constexpr uint32_t kExponent = 0x7F800000U;
+  uint32_t found = 0;
+  for (size_t index = 0; index < count; ++index)
+    found |= (std::bit_cast<uint32_t>(values[index]) & kExponent) == kExponent ? 1U : 0U;
+  return found == 0;
 }
 
 void rectify(float* values, size_t count) {
@@ -73,8 +112,9 @@ void rectify_gradient(const float* output, float* gradient, size_t count) {
 #define RUNNEL_CHOOSE(name, ...) return plain::name(__VA_ARGS__)
 #endif
 
-void copy_rows(ConstMatrix from, size_t rows, size_t width, Matrix to) {
-  RUNNEL_CHOOSE(copy_rows, from, rows, width, to);
+void copy_blocks(ConstMatrix from, size_t from_block, size_t blocks, size_t rows, size_t width, Matrix to,
+                 size_t to_block) {
+  RUNNEL_CHOOSE(copy_blocks, from, from_block, blocks, rows, width, to, to_block);
 }
 
 void finish_rows(ConstMatrix from, size_t rows, size_t width, float bias, bool rectify, Matrix to) {
@@ -85,13 +125,25 @@ void transpose(ConstMatrix from, size_t rows, size_t columns, Matrix to) {
   RUNNEL_CHOOSE(transpose, from, rows, columns, to);
 }
 
-void max_pool_row_2x2(const float* upper, const float* lower, size_t count, float* to) {
-  RUNNEL_CHOOSE(max_pool_row_2x2, upper, lower, count, to);
+void finish_transposed(ConstMatrix from, size_t rows, size_t columns, const float* bias, bool rectify, Matrix to) {
+  RUNNEL_CHOOSE(finish_transposed, from, rows, columns, bias, rectify, to);
 }
 
-void max_pool_gradient_row_2x2(const float* upper, const float* lower, const float* gradient, size_t count,
-                               float* upper_to, float* lower_to) {
-  RUNNEL_CHOOSE(max_pool_gradient_row_2x2, upper, lower, gradient, count, upper_to, lower_to);
+void max_pool_2x2(const float* planes, size_t count, size_t height, size_t width, float* to) {
+  RUNNEL_CHOOSE(max_pool_2x2, planes, count, height, width, to);
+}
+
+void max_pool_gradient_2x2(const float* planes, const float* gradient, size_t count, size_t height, size_t width,
+                           bool rectified, float* to) {
+  RUNNEL_CHOOSE(max_pool_gradient_2x2, planes, gradient, count, height, width, rectified, to);
+}
+
+void add_row_sums(ConstMatrix from, size_t rows, size_t width, float scale, size_t period, float* to) {
+  RUNNEL_CHOOSE(add_row_sums, from, rows, width, scale, period, to);
+}
+
+bool all_finite(const float* values, size_t count) {
+  RUNNEL_CHOOSE(all_finite, values, count);
 }
 
 void rectify(float* values, size_t count) {

@@ -5,12 +5,16 @@
 
 namespace runnel::tensor {
 
-void copy_rows_fast(ConstMatrix from, size_t rows, size_t width, Matrix to);
+void copy_blocks_fast(ConstMatrix from, size_t from_block, size_t blocks, size_t rows, size_t width, Matrix to,
+                      size_t to_block);
 void finish_rows_fast(ConstMatrix from, size_t rows, size_t width, float bias, bool rectify, Matrix to);
 void transpose_fast(ConstMatrix from, size_t rows, size_t columns, Matrix to);
-void max_pool_row_2x2_fast(const float* upper, const float* lower, size_t count, float* to);
-void max_pool_gradient_row_2x2_fast(const float* upper, const float* lower, const float* gradient, size_t count,
-                                    float* upper_to, float* lower_to);
+void max_pool_2x2_fast(const float* planes, size_t count, size_t height, size_t width, float* to);
+void max_pool_gradient_2x2_fast(const float* planes, const float* gradient, size_t count, size_t height, size_t width,
+                                bool rectified, float* to);
+void add_row_sums_fast(ConstMatrix from, size_t rows, size_t width, float scale, size_t period, float* to);
+bool all_finite_fast(const float* values, size_t count);
+void finish_transposed_fast(ConstMatrix from, size_t rows, size_t columns, const float* bias, bool rectify, Matrix to);
 void rectify_fast(float* values, size_t count);
 void rectify_gradient_fast(const float* output, float* gradient, size_t count);
 

@@ -10,23 +10,24 @@
 namespace runnel::train {
 
 Result<Evaluator> Evaluator::create(const plan::ModelSpec& spec, uint32_t batch_size, Arena& arena) {
-  const Result<EvaluationBlocks> blocks = lay_out_evaluation(spec, batch_size);
-  if (!blocks) return blocks.failure();
   const Result<plan::ModelLayout> layout = plan::make_layout(spec);
   if (!layout) return layout.failure();
+  Network network;
+  const Result<EvaluationBlocks> blocks = lay_out_evaluation(spec, *layout, batch_size, network);
+  if (!blocks) return blocks.failure();
   const Result<MutableByteView> block = take_block(blocks->memory, arena);
   if (!block) return Failure(block.failure()).prefix("evaluator");
-  return Evaluator(spec, *layout, batch_size, *blocks, *block);
+  return Evaluator(spec, *layout, batch_size, network, *blocks, *block);
 }
 
 Evaluator::Evaluator(const plan::ModelSpec& spec, const plan::ModelLayout& layout, uint32_t batch_size,
-                     const EvaluationBlocks& blocks, MutableByteView block)
+                     const Network& network, const EvaluationBlocks& blocks, MutableByteView block)
     : batch_size_(batch_size),
       loss_(spec.loss),
       channels_(spec.classes),
       positions_(layout.outputs.back().height * layout.outputs.back().width),
       target_count_(layout.target_count),
-      network_(blocks.network),
+      network_(network),
       targets_(blocks.targets.in(block)) {
   network_.bind(block);
 }

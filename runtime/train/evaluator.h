@@ -67,7 +67,7 @@ class Evaluator {
  private:
   enum class State { kIdle, kRunning, kDone, kFailed };
 
-  Evaluator(const plan::ModelSpec& spec, const plan::ModelLayout& layout, uint32_t batch_size,
+  Evaluator(const plan::ModelSpec& spec, const plan::ModelLayout& layout, uint32_t batch_size, const Network& network,
             const EvaluationBlocks& blocks, MutableByteView block);
   Failure evaluate_batch(uint32_t examples);
 

@@ -7,8 +7,9 @@ namespace {
 
 using plan::LayerKind;
 using ValueFlags = std::array<bool, plan::kLayersMax + 1>;
+using Readers = std::array<uint16_t, plan::kLayersMax + 1>;  // of each value
 
-Failure add_layers(const plan::ModelSpec& spec, const plan::ModelLayout& layout, Graph& graph) {
+void add_layers(const plan::ModelSpec& spec, const plan::ModelLayout& layout, Graph& graph) {
   for (uint32_t index = 0; index < spec.layers.size(); ++index) {
     Layer layer;
     layer.spec = spec.layers[index];
@@ -31,7 +32,6 @@ Failure add_layers(const plan::ModelSpec& spec, const plan::ModelLayout& layout,
     RUNNEL_ASSERT(layer.trained.offset + layer.trained.count == tensor.offset);
     layer.trained.count += tensor.count;
   }
-  return Error::kOk;
 }
 
 void find_live(Graph& graph) {
@@ -71,7 +71,7 @@ void find_gradients(Graph& graph) {
 
 // Where a layer works in place, nothing else may look at what it overwrites: not a layer that reads one of those values
 // too, nor, in training, the backward pass of the layers that made them.
-bool may_overwrite(const Graph& graph, const std::array<uint16_t, plan::kLayersMax + 1>& readers, uint32_t value) {
+bool may_overwrite(const Graph& graph, const Readers& readers, uint32_t value) {
   const uint16_t root = graph.value_class[value];
   if (root == 0) return false;
   for (uint32_t other = root; other <= value; ++other) {
@@ -83,12 +83,29 @@ bool may_overwrite(const Graph& graph, const std::array<uint16_t, plan::kLayersM
   return true;
 }
 
-void share_values(Graph& graph) {
-  std::array<uint16_t, plan::kLayersMax + 1> readers{};
+Readers count_readers(const Graph& graph) {
+  Readers readers{};
   for (const Layer& layer : graph.layers) {
     if (!layer.live) continue;
     for (const uint16_t source : layer.sources) ++readers[source];
   }
+  return readers;
+}
+
+// A maximum pooling whose maximum a rectifier has made 0 has no gradient to pass on, and sees that by itself.
+void join_rectifiers_to_pools(Graph& graph) {
+  const Readers readers = count_readers(graph);
+  for (Layer& layer : graph.layers) {
+    if (layer.kind() != LayerKind::kMaxPool2d || !layer.has_backward) continue;
+    const uint16_t source = layer.sources[0];
+    if (source == 0 || readers[source] != 1) continue;
+    Layer& below = graph.layers[source - 1];
+    if (below.kind() == LayerKind::kRelu && below.has_backward) layer.passes_relu = below.passes_relu = true;
+  }
+}
+
+void share_values(Graph& graph) {
+  const Readers readers = count_readers(graph);
   for (uint32_t index = 0; index < graph.layers.size(); ++index) {
     Layer& layer = graph.layers[index];
     graph.value_class[index + 1] = static_cast<uint16_t>(index + 1);
@@ -125,26 +142,25 @@ void share_gradients(Graph& graph) {
 
 }  // namespace
 
-Result<Graph> make_graph(const plan::ModelSpec& spec, bool training) {
-  const Result<plan::ModelLayout> layout = plan::make_layout(spec);
-  if (!layout) return layout.failure();
-  Graph graph;
+Failure make_graph(const plan::ModelSpec& spec, const plan::ModelLayout& layout, bool training, Graph& graph) {
+  graph = {};
   graph.training = training;
   graph.keeps_input = spec.loss.target == plan::TargetKind::kInput;
   graph.input_count = static_cast<uint32_t>(spec.input.count());
-  graph.output_count = static_cast<uint32_t>(layout->outputs.back().count());
-  graph.parameter_count = layout->parameter_count;
-  RUNNEL_TRY(add_layers(spec, *layout, graph));
+  graph.output_count = static_cast<uint32_t>(layout.outputs.back().count());
+  graph.parameter_count = layout.parameter_count;
+  add_layers(spec, layout, graph);
   find_live(graph);
   if (training) find_gradients(graph);
   share_values(graph);
   if (training) share_gradients(graph);
+  if (training) join_rectifiers_to_pools(graph);
   for (uint32_t index = 0; index < graph.layers.size(); ++index) {
     const Layer& layer = graph.layers[index];
     if (layer.kind() == LayerKind::kEmbedding && graph.value_class[layer.sources[0]] != 0)
       return fail(Error::kUnsupported, "layer %u (embedding): it must read the model's input", index);
   }
-  return graph;
+  return Error::kOk;
 }
 
 }  // namespace runnel::train

@@ -30,7 +30,8 @@ struct Graph {
   }
 };
 
-// Fails as plan::make_layout does, and with kUnsupported for an embedding of anything but the model's input.
-Result<Graph> make_graph(const plan::ModelSpec& spec, bool training);
+// `layout` is make_layout's of `spec`. Fails with kUnsupported for an embedding of anything but the model's input;
+// `graph` is then of no use.
+Failure make_graph(const plan::ModelSpec& spec, const plan::ModelLayout& layout, bool training, Graph& graph);
 
 }  // namespace runnel::train

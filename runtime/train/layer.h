@@ -27,6 +27,9 @@ struct Layer {
   bool has_backward = false;
   bool relu_follows = false;  // and is applied by this layer
   bool relu_done = false;     // by the layer before
+  // Of a maximum pooling: its gradient is that of the rectifier's input below it; of that rectifier: it has nothing
+  // left to do backward.
+  bool passes_relu = false;
 
   plan::LayerKind kind() const { return spec.kind; }
   bool frozen() const { return spec.sharing == plan::Sharing::kFrozen; }

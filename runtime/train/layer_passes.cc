@@ -78,7 +78,7 @@ void forward_sum(const Layer& layer, const ForwardPass& pass) {
 template <typename Visit>
 void for_each_part(const Layer& layer, Visit visit) {
   tensor::ConcatPart part;
-  part.total = layer.output.count();
+  part.total = static_cast<size_t>(layer.output.count());
   for (size_t which = 0; which < layer.sources.size(); ++which) {
     part.count = layer.source_counts[which];
     visit(which, part);
@@ -100,6 +100,10 @@ void forward_layer(const Layer& layer, const ForwardPass& pass) {
   const std::span<const float> second = tensor_of(layer, pass.parameters, 1);
   switch (layer.kind()) {
     case LayerKind::kDense:
+      if (pass.deferred != nullptr) {
+        return tensor::dense_forward_deferred(dense_of(layer), pass.examples, *pass.deferred, input, weight, second,
+                                              activation_of(layer), pass.output, pass.workspace);
+      }
       return tensor::dense_forward(dense_of(layer), pass.examples, input, weight, second, activation_of(layer),
                                    pass.output, pass.workspace);
     case LayerKind::kConv2d:
@@ -167,6 +171,11 @@ void backward_layer(const Layer& layer, const BackwardPass& pass) {
   const std::span<float> second_gradient = gradient_of(layer, pass, 1);
   switch (layer.kind()) {
     case LayerKind::kDense:
+      if (pass.deferred != nullptr) {
+        return tensor::dense_backward_deferred(dense_of(layer), pass.examples, *pass.deferred, pass.input,
+                                               pass.output_gradient, pass.scale, weight_gradient, second_gradient,
+                                               input_gradient, pass.workspace);
+      }
       return tensor::dense_backward(dense_of(layer), pass.examples, pass.input, weight, pass.output_gradient,
                                     pass.scale, weight_gradient, second_gradient, input_gradient, pass.workspace);
     case LayerKind::kConv2d:
@@ -174,7 +183,7 @@ void backward_layer(const Layer& layer, const BackwardPass& pass) {
                                      pass.scale, weight_gradient, second_gradient, input_gradient, pass.workspace);
     case LayerKind::kMaxPool2d:
       return tensor::max_pool2d_backward(window_of(layer), pass.examples, pass.input, pass.output_gradient,
-                                         input_gradient);
+                                         input_gradient, layer.passes_relu);
     case LayerKind::kAvgPool2d:
       return tensor::avg_pool2d_backward(window_of(layer), pass.examples, pass.output_gradient, input_gradient);
     case LayerKind::kGlobalAvgPool:
@@ -184,6 +193,7 @@ void backward_layer(const Layer& layer, const BackwardPass& pass) {
       return tensor::global_max_pool_backward(global_pool_of(layer), pass.examples, pass.input, pass.output_gradient,
                                               input_gradient);
     case LayerKind::kRelu:
+      if (layer.passes_relu) return;
       return tensor::relu_backward(pass.output, input_gradient);
     case LayerKind::kRelu6:
       return tensor::relu6_backward(pass.output, pass.output_gradient, input_gradient);

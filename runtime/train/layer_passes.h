@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "runtime/tensor/dense_deferred.h"
 #include "runtime/train/layer.h"
 
 namespace runnel::train {
@@ -20,8 +21,9 @@ struct ForwardPass {
   std::span<float> saved;
   std::span<float> workspace;
   bool training = false;
-  uint64_t dropout_key = 0;    // of this layer in this minibatch
-  uint32_t dropout_first = 0;  // the first value's place in the minibatch
+  const tensor::DeferredSteps* deferred = nullptr;  // of a dense layer whose steps wait
+  uint64_t dropout_key = 0;                         // of this layer in this minibatch
+  uint32_t dropout_first = 0;                       // the first value's place in the minibatch
 };
 
 void forward_layer(const Layer& layer, const ForwardPass& pass);
@@ -39,6 +41,7 @@ struct BackwardPass {
   // Overwritten; empty where not wanted. The memory of output_gradient for layers that work in place, views and sums.
   std::array<std::span<float>, plan::kJoinMax> input_gradients;
   std::span<float> workspace;
+  tensor::DeferredSteps* deferred = nullptr;  // REQUIRES: weight_gradient is the parameters' own memory
   uint64_t dropout_key = 0;
   uint32_t dropout_first = 0;
 };

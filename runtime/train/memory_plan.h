@@ -59,25 +59,26 @@ Result<MemoryPlan> training_memory(const plan::ModelSpec& spec, const plan::Trai
 // For Evaluator with batches of 1..4096 examples (kOutOfRange beyond).
 Result<MemoryPlan> evaluation_memory(const plan::ModelSpec& spec, uint32_t batch_size);
 
-// The layouts behind the two functions above, for Trainer and Evaluator.
+// The layouts behind the two functions above, for Trainer and Evaluator: what is beside the network, which is made
+// where it will stay. `layout` is make_layout's of `spec`. On failure `network` is of no use.
 struct TrainingBlocks {
   MemoryPlan memory;
-  Network network;
   Piece<float> targets;  // none where the loss compares with the input
   Piece<float> parameters;
   Piece<float> gradient;
   Piece<float> first;  // of the optimizer's buffers
   Piece<float> second;
 };
-Result<TrainingBlocks> lay_out_training(const plan::ModelSpec& spec, const plan::TrainingSpec& training,
-                                        const MemoryLimits& limits);
+Result<TrainingBlocks> lay_out_training(const plan::ModelSpec& spec, const plan::ModelLayout& layout,
+                                        const plan::TrainingSpec& training, const MemoryLimits& limits,
+                                        Network& network);
 
 struct EvaluationBlocks {
   MemoryPlan memory;
-  Network network;
   Piece<float> targets;
 };
-Result<EvaluationBlocks> lay_out_evaluation(const plan::ModelSpec& spec, uint32_t batch_size);
+Result<EvaluationBlocks> lay_out_evaluation(const plan::ModelSpec& spec, const plan::ModelLayout& layout,
+                                            uint32_t batch_size, Network& network);
 
 // The whole block that a plan asks for, or kNoMemory and an unchanged arena.
 Result<MutableByteView> take_block(const MemoryPlan& memory, Arena& arena);

@@ -25,7 +25,7 @@ Metrics::Metrics(const plan::ModelSpec& spec, const plan::ModelLayout& layout)
   if (task_ == plan::Task::kClassification && channels_ <= kConfusionClassesMax) confusion_classes_ = channels_;
   if (task_ == plan::Task::kYesNo && output.count() == 1) confusion_classes_ = 2;
   confusion_.resize(size_t{confusion_classes_} * confusion_classes_);
-  if (task_ == plan::Task::kRegression) spreads_.resize(output.count());
+  if (task_ == plan::Task::kRegression) spreads_.resize(static_cast<size_t>(output.count()));
 }
 
 void Metrics::start(uint32_t examples) {

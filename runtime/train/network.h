@@ -1,7 +1,7 @@
 // A model's layers over one block of memory: forward and backward passes for a batch. Trainer and Evaluator share it.
 //
-// Memory: nothing is allocated. plan() reserves a block that does not exist yet; bind() gives it. What stands where in
-// it, and when, is in schedule.h. Threads: one at a time. Determinism: see tensor/product.h; bits depend neither on
+// Memory: nothing is allocated. reserve() reserves a block that does not exist yet; bind() gives it. What stands where
+// in it, and when, is in schedule.h. Threads: one at a time. Determinism: see tensor/product.h; bits depend neither on
 // where the block stands nor on whether activations are kept or made again.
 #pragma once
 
@@ -21,8 +21,14 @@ class Network {
  public:
   enum class Use { kInference, kTraining };
 
-  // Reserves what batches of up to `options.batch_size` examples need.
-  static Result<Network> plan(const Graph& graph, const ScheduleOptions& options, BlockLayout& block_layout);
+  // First of all; `layout` is make_layout's of `spec`. Fails as make_graph does.
+  Failure take(const plan::ModelSpec& spec, const plan::ModelLayout& layout, Use use);
+
+  // Reserves what batches of up to `options.batch_size` examples need; again, with another layout of the block, to try
+  // other options. Fails as make_schedule does.
+  Failure reserve(const ScheduleOptions& options, BlockLayout& block_layout);
+
+  // Both at once.
   static Result<Network> plan(const plan::ModelSpec& spec, const ScheduleOptions& options, Use use,
                               BlockLayout& block_layout);
 
@@ -66,6 +72,19 @@ class Network {
   // trained.
   void backward(std::span<const float> parameters, uint32_t examples, std::span<float> gradient);
 
+  // With ScheduleOptions::defers_steps, backward passes that go straight to the weights leave some steps of large dense
+  // layers to wait (tensor/dense_deferred.h). The first applies them, which must happen before anybody else looks at
+  // the parameters; the second forgets them, before other parameters are trained.
+  void apply_deferred_steps(std::span<float> parameters);
+  void forget_deferred_steps();
+
+  // How many of the next examples' inputs a layer that lets steps wait can make use of at once, whole minibatches; 0:
+  // none, or not now. Written to ahead_input(0), (1), ..., they are made use of by look_ahead(). forward() still wants
+  // each minibatch at input(0), (1), ...
+  uint32_t wants_ahead() const;
+  std::span<float> ahead_input(uint32_t example);
+  void look_ahead(std::span<const float> parameters, uint32_t examples);
+
   // With ScheduleOptions::layer_gradients: memory for the gradient of one layer, free until its backward pass.
   std::span<float> layer_gradient(uint32_t layer) const;
 
@@ -80,6 +99,16 @@ class Network {
   uint64_t alive_bytes() const;  // the most that is in use at one moment; the rest is lost between buffers
 
  private:
+  struct DeferredLayer {
+    uint32_t layer = 0;
+    Piece<float> piece;
+    tensor::DeferredSteps steps;
+  };
+  // Null where the layer's steps do not wait.
+  tensor::DeferredSteps* deferred_of(uint32_t layer);
+  // The first of them, if it reads the model's input; or null.
+  const DeferredLayer* reader_of_input() const;
+
   void run_forward(uint32_t layer, std::span<const float> parameters, uint32_t examples, std::span<float> statistics,
                    bool again);
 
@@ -93,6 +122,7 @@ class Network {
   std::array<uint32_t, plan::kLayersMax> saved_floats_{};
   std::array<uint32_t, plan::kLayersMax> workspace_floats_{};
   Piece<float> piece_;
+  StaticVector<DeferredLayer, 4> deferred_;
   uint64_t block_bytes_ = 0;
   uint64_t minibatch_key_ = 0;
   uint32_t first_example_ = 0;

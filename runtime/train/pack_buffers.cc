@@ -1,7 +1,6 @@
 #include "runtime/train/pack_buffers.h"
 
 #include <algorithm>
-#include <array>
 
 namespace runnel::train {
 namespace {
@@ -61,13 +60,14 @@ uint64_t pack_buffers(Buffers& buffers) {
   };
   const auto by_life = [&](uint16_t a, uint16_t b) { return life(a) != life(b) ? life(a) > life(b) : by_size(a, b); };
 
-  Buffers best = buffers;
+  // The best order is kept, not the places that it gives: they are found again at the end.
+  Order best;
   uint64_t lines = UINT64_MAX;
   const auto attempt = [&] {
     const uint64_t found = place_in_order(buffers, order);
     if (found >= lines) return;
     lines = found;
-    best = buffers;
+    best = order;
   };
   std::sort(order.begin(), order.end(), by_size);
   attempt();
@@ -75,8 +75,7 @@ uint64_t pack_buffers(Buffers& buffers) {
   attempt();
   std::sort(order.begin(), order.end(), by_life);
   attempt();
-  buffers = best;
-  return lines;
+  return place_in_order(buffers, best);
 }
 
 uint64_t lines_alive_max(const Buffers& buffers) {

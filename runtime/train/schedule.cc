@@ -241,12 +241,11 @@ class Scheduler {
 
 }  // namespace
 
-Result<Schedule> make_schedule(const Graph& graph, const ScheduleOptions& options) {
-  Schedule schedule;
+Failure make_schedule(const Graph& graph, const ScheduleOptions& options, Schedule& schedule) {
+  schedule = {};
   Scheduler scheduler(graph, options, schedule);
   scheduler.run();
-  RUNNEL_TRY(scheduler.pack());
-  return schedule;
+  return scheduler.pack();
 }
 
 }  // namespace runnel::train

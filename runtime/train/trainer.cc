@@ -20,33 +20,38 @@ constexpr uint64_t kDropoutPart = 0xD40F;  // epochs take the seeds from 0 on; t
 
 Result<Trainer> Trainer::create(const plan::ModelSpec& spec, const plan::TrainingSpec& training, Arena& arena,
                                 const MemoryLimits& limits) {
-  const Result<TrainingBlocks> blocks = lay_out_training(spec, training, limits);
-  if (!blocks) return blocks.failure();
+  RUNNEL_TRY(plan::check(training));
   const Result<plan::ModelLayout> layout = plan::make_layout(spec);
   if (!layout) return layout.failure();
-  const Result<MutableByteView> block = take_block(blocks->memory, arena);
-  if (!block) return Failure(block.failure()).prefix("trainer");
-  return Trainer(spec, *layout, training, *blocks, *block);
+  Trainer trainer;
+  RUNNEL_TRY(trainer.arrange(spec, *layout, training, arena, limits));
+  return trainer;
 }
 
-Trainer::Trainer(const plan::ModelSpec& spec, const plan::ModelLayout& layout, const plan::TrainingSpec& training,
-                 const TrainingBlocks& blocks, MutableByteView block)
-    : training_(training),
-      loss_(spec.loss),
-      channels_(spec.classes),
-      positions_(layout.outputs.back().height * layout.outputs.back().width),
-      shared_count_(layout.shared_count),
-      trained_count_(layout.trained_count),
-      slice_(blocks.memory.slice_examples),
-      target_count_(layout.target_count),
-      gradients_(blocks.memory.gradients),
-      network_(blocks.network),
-      targets_(blocks.targets.in(block)),
-      parameters_(blocks.parameters.in(block)),
-      gradient_(blocks.gradient.in(block)),
-      first_(blocks.first.in(block)),
-      second_(blocks.second.in(block)) {
-  network_.bind(block);
+Failure Trainer::arrange(const plan::ModelSpec& spec, const plan::ModelLayout& layout,
+                         const plan::TrainingSpec& training, Arena& arena, const MemoryLimits& limits) {
+  state_ = State::kIdle;
+  const Result<TrainingBlocks> blocks = lay_out_training(spec, layout, training, limits, network_);
+  if (!blocks) return blocks.failure();
+  const Result<MutableByteView> block = take_block(blocks->memory, arena);
+  if (!block) return Failure(block.failure()).prefix("trainer");
+  training_ = training;
+  loss_ = spec.loss;
+  channels_ = spec.classes;
+  positions_ = layout.outputs.back().height * layout.outputs.back().width;
+  shared_count_ = layout.shared_count;
+  trained_count_ = layout.trained_count;
+  slice_ = blocks->memory.slice_examples;
+  target_count_ = layout.target_count;
+  gradients_ = blocks->memory.gradients;
+  memory_ = blocks->memory;
+  targets_ = blocks->targets.in(*block);
+  parameters_ = blocks->parameters.in(*block);
+  gradient_ = blocks->gradient.in(*block);
+  first_ = blocks->first.in(*block);
+  second_ = blocks->second.in(*block);
+  network_.bind(*block);
+  return Error::kOk;
 }
 
 Failure Trainer::start(std::span<const float> global, const data::ExampleSource& source, uint64_t seed,
@@ -67,6 +72,7 @@ Failure Trainer::start(std::span<const float> global, const data::ExampleSource&
   if (steps > UINT32_MAX)
     return fail(Error::kLimit, "%u epochs of %u examples are too many steps", training_.local_epochs, example_count);
 
+  network_.forget_deferred_steps();
   std::ranges::copy(global, parameters_.begin());
   std::ranges::fill(first_, 0.0F);
   std::ranges::fill(second_, 0.0F);
@@ -129,8 +135,10 @@ Failure Trainer::train_minibatch(uint32_t examples) {
   if (++group_done_ == group_size_) finite = finish_group() && finite;
   const bool last = steps_done_ + 1 == steps_total_;
   // The others look at what they write anyway; running statistics move by themselves.
-  if (last || (gradients_ == GradientPlace::kWeights && (steps_done_ + 1) % kStepsBetweenLooks == 0))
+  if (last || (gradients_ == GradientPlace::kWeights && (steps_done_ + 1) % kStepsBetweenLooks == 0)) {
+    network_.apply_deferred_steps(parameters_);
     finite = finite && tensor::all_finite(parameters_);
+  }
   if (!finite) return fail(Error::kNotFinite, "a gradient or a parameter is not finite");
   return Error::kOk;
 }
@@ -142,6 +150,7 @@ Failure Trainer::add_slice(uint32_t first, uint32_t examples, uint32_t batch_siz
     RUNNEL_TRY(read_example(*source_, order_.at(first + index), loss_, channels_, network_.input(index), target));
   }
   RUNNEL_TRY(network_.check_input(examples));
+  look_ahead(first);
   network_.forward(parameters_, examples, parameters_);
   const std::span<const float> targets =
       targets_.empty() ? network_.inputs(examples) : targets_.first(size_t{examples} * target_count_);
@@ -151,6 +160,14 @@ Failure Trainer::add_slice(uint32_t first, uint32_t examples, uint32_t batch_siz
   loss_sum_ += loss.sum;
   loss_examples_ += examples;
   return Error::kOk;
+}
+
+void Trainer::look_ahead(uint32_t first) {
+  const uint32_t examples = std::min(network_.wants_ahead(), example_count_ - first);
+  if (examples == 0) return;
+  for (uint32_t example = 0; example < examples; ++example)
+    source_->read(order_.at(first + example), network_.ahead_input(example), {});
+  network_.look_ahead(parameters_, examples);
 }
 
 bool Trainer::run_backward(uint32_t examples) {
@@ -251,8 +268,9 @@ bool Trainer::step_range(ParameterRange range, std::span<const float> gradient, 
   return optimizer_step(training_, moves_, factor, spans);
 }
 
-std::span<const float> Trainer::parameters() const {
+std::span<const float> Trainer::parameters() {
   RUNNEL_ASSERT(state_ != State::kUpdateTaken);
+  network_.apply_deferred_steps(parameters_);
   return parameters_;
 }
 

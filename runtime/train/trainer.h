@@ -32,6 +32,12 @@ class Trainer {
   static Result<Trainer> create(const plan::ModelSpec& spec, const plan::TrainingSpec& training, Arena& arena,
                                 const MemoryLimits& limits = {});
 
+  // The same where the trainer stands, for stacks that have no room for copies of one. `layout` is make_layout's of
+  // `spec`. Until it was arranged, and after a failure, a trainer is good for nothing but being arranged.
+  Trainer() = default;
+  Failure arrange(const plan::ModelSpec& spec, const plan::ModelLayout& layout, const plan::TrainingSpec& training,
+                  Arena& arena, const MemoryLimits& limits = {});
+
   Trainer(Trainer&&) = default;
   Trainer& operator=(Trainer&&) = default;
   Trainer(const Trainer&) = delete;
@@ -56,12 +62,17 @@ class Trainer {
   // is; the round is then over without an update, and further calls fail with kInvalidArgument until the next start().
   Result<Progress> step();
 
+  // As arranged.
+  const MemoryPlan& memory() const { return memory_; }
+
   // Minibatches; with accumulation, several of them move the model once.
   uint32_t steps_done() const { return steps_done_; }
   uint32_t steps_total() const { return steps_total_; }
 
-  // The local model as it is now. REQUIRES: update() was not called yet in this round.
-  std::span<const float> parameters() const;
+  // The local model as it is now. Before the last step, looking at it may change the last bits of what follows: steps
+  // that waited (Network::apply_deferred_steps) are then applied early. REQUIRES: update() was not called yet in this
+  // round.
+  std::span<const float> parameters();
 
   // Its part that stays on this device; also after update().
   std::span<const float> local_parameters() const;
@@ -80,12 +91,12 @@ class Trainer {
  private:
   enum class State { kIdle, kRunning, kDone, kUpdateTaken, kFailed };
 
-  Trainer(const plan::ModelSpec& spec, const plan::ModelLayout& layout, const plan::TrainingSpec& training,
-          const TrainingBlocks& blocks, MutableByteView block);
   void begin_epoch();
   Failure train_minibatch(uint32_t examples);
   // Adds the gradient of `examples` of the epoch's examples, from `first`, for a minibatch of `batch_size`.
   Failure add_slice(uint32_t first, uint32_t examples, uint32_t batch_size);
+  // Shows the network the inputs of the next steps where that saves work.
+  void look_ahead(uint32_t first);
   bool run_backward(uint32_t examples);
   bool learn_layer(uint32_t layer, uint32_t examples);
   void begin_group();
@@ -98,13 +109,14 @@ class Trainer {
 
   plan::TrainingSpec training_;
   plan::LossSpec loss_;
-  uint32_t channels_;  // of the output
-  uint32_t positions_;
-  uint32_t shared_count_;
-  uint32_t trained_count_;
-  uint32_t slice_;
-  uint32_t target_count_;
-  GradientPlace gradients_;
+  uint32_t channels_ = 0;  // of the output
+  uint32_t positions_ = 0;
+  uint32_t shared_count_ = 0;
+  uint32_t trained_count_ = 0;
+  uint32_t slice_ = 1;
+  uint32_t target_count_ = 0;
+  GradientPlace gradients_ = GradientPlace::kWhole;
+  MemoryPlan memory_;
   Network network_;
   std::span<float> targets_;
   std::span<float> parameters_;

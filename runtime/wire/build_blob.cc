@@ -66,7 +66,8 @@ Result<ByteView> build_update(const Update& update, MutableByteView memory) {
   flatbuffers::Offset<schema::Evaluation> evaluation;
   if (found.examples > 0) {
     evaluation = schema::CreateEvaluation(builder, static_cast<uint8_t>(found.metric), found.examples,
-                                          found.loss_before, found.value_before, found.loss_after, found.value_after);
+                                          found.loss_before, found.value_before, found.loss_after, found.value_after,
+                                          found.tuned_steps, found.loss_tuned, found.value_tuned);
   }
   schema::FinishUpdateBuffer(
       builder, schema::CreateUpdate(builder, update.run, device, update.sequence, update.round, update.model_version,

@@ -17,7 +17,7 @@ Offset<flatbuffers::String> text(Builder& builder, std::string_view from) {
 }
 
 Offset<flatbuffers::Vector<uint8_t>> chunk(Builder& builder, ByteView payload) {
-  RUNNEL_ASSERT(payload.size() <= kChunkBytesMax);
+  RUNNEL_ASSERT(payload.size() <= kOwnChunkBytesMax);
   return builder.CreateVector(payload.data(), payload.size());
 }
 
@@ -96,7 +96,7 @@ struct BodyBuilder {
 }  // namespace
 
 struct FrameBuilder::Impl {
-  alignas(16) std::array<uint8_t, kFrameBytesMax + 1024> memory;
+  alignas(16) std::array<uint8_t, kOwnFrameBytesMax + 1024> memory;
   BlockAllocator allocator{memory};
   Builder builder{memory.size(), &allocator};
 };
@@ -109,7 +109,7 @@ ByteView FrameBuilder::build(const Message& message) {
   Builder& builder = impl_->builder;
   builder.Clear();
   schema::FinishFrameBuffer(builder, std::visit(BodyBuilder{builder}, message));
-  RUNNEL_ASSERT(builder.GetSize() <= kFrameBytesMax);
+  RUNNEL_ASSERT(builder.GetSize() <= kOwnFrameBytesMax);
   return {builder.GetBufferPointer(), builder.GetSize()};
 }
 

@@ -126,8 +126,14 @@ Failure convert_evaluation(const schema::Evaluation& from, plan::LocalEvaluation
         from.loss_before(),
         from.value_before(),
         from.loss_after(),
-        from.value_after()};
-  for (const float value : {to.loss_before, to.value_before, to.loss_after, to.value_after}) {
+        from.value_after(),
+        from.tuned_steps(),
+        from.loss_tuned(),
+        from.value_tuned()};
+  if (to.tuned_steps > plan::kFineTuneStepsMax)
+    return fail(Error::kOutOfRange, "Update.evaluation.tuned_steps is %u", to.tuned_steps);
+  for (const float value :
+       {to.loss_before, to.value_before, to.loss_after, to.value_after, to.loss_tuned, to.value_tuned}) {
     if (!std::isfinite(value)) return fail(Error::kNotFinite, "Update.evaluation has a value that is not finite");
   }
   return Error::kOk;

@@ -24,6 +24,13 @@ inline constexpr uint16_t kProtocolMax = 1;
 // Limits: what is larger is refused before anything is read from it.
 inline constexpr uint32_t kFrameBytesMax = 15 * 1024;  // fits one DTLS record
 inline constexpr uint32_t kChunkBytesMax = 14 * 1024;  // a chunk's payload
+// What this build makes, and asks its peer for in Hello: less on a board with little memory.
+#ifndef RUNNEL_FRAME_BYTES
+#define RUNNEL_FRAME_BYTES kFrameBytesMax
+#endif
+inline constexpr uint32_t kOwnFrameBytesMax = RUNNEL_FRAME_BYTES;
+inline constexpr uint32_t kOwnChunkBytesMax = kOwnFrameBytesMax - (kFrameBytesMax - kChunkBytesMax);
+static_assert(kOwnFrameBytesMax >= 2048 && kOwnFrameBytesMax <= kFrameBytesMax && kOwnFrameBytesMax % 16 == 0);
 inline constexpr uint64_t kBlobBytesMax = 1ULL << 28;  // an Update or a Model message
 inline constexpr uint32_t kNameBytesMax = 63;
 inline constexpr uint32_t kTextBytesMax = 512;
@@ -36,7 +43,7 @@ struct Hello {
   std::string_view device;
   std::string_view software;
   StaticVector<uint8_t, kCodecsMax> codecs;
-  uint32_t frame_bytes_max = kFrameBytesMax;
+  uint32_t frame_bytes_max = kOwnFrameBytesMax;
   uint64_t held_run = 0;
   uint64_t held_model_version = 0;
   bool unavailable = false;

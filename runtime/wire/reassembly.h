@@ -6,9 +6,9 @@
 // until bytes arrive: a peer that announces much and sends little costs address space, not pages.
 #pragma once
 
-#include <memory>
+#include <utility>
 
-#include "runtime/base/bytes.h"
+#include "runtime/base/byte_buffer.h"
 #include "runtime/base/result.h"
 
 namespace runnel::wire {
@@ -23,24 +23,29 @@ class Reassembly {
   Failure add(uint64_t offset, ByteView payload);
 
   uint64_t received_bytes() const { return received_bytes_; }
-  uint64_t total_bytes() const { return total_bytes_; }
-  bool complete() const { return total_bytes_ != 0 && received_bytes_ == total_bytes_; }
+  uint64_t total_bytes() const { return buffer_.size(); }
+  bool complete() const { return total_bytes() != 0 && received_bytes_ == total_bytes(); }
 
   // The message. REQUIRES: complete(). Aligned as operator new aligns.
-  ByteView bytes() const { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
+  ByteView bytes() const { return {buffer_.data(), static_cast<size_t>(received_bytes_)}; }
 
   // What is there of it, complete or not.
-  ByteView received() const { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
+  ByteView received() const { return {buffer_.data(), static_cast<size_t>(received_bytes_)}; }
 
   // The message, to be changed in place. REQUIRES: complete().
-  MutableByteView mutable_bytes() { return {buffer_.get(), static_cast<size_t>(received_bytes_)}; }
+  MutableByteView mutable_bytes() { return {buffer_.data(), static_cast<size_t>(received_bytes_)}; }
+
+  // The message itself; nothing is left here. REQUIRES: complete().
+  ByteBuffer take() {
+    received_bytes_ = 0;
+    return std::exchange(buffer_, {});
+  }
 
   // Forgets everything and gives the memory back.
   void reset();
 
  private:
-  std::unique_ptr<uint8_t[]> buffer_;  // the first received_bytes_ of total_bytes_ are set
-  uint64_t total_bytes_ = 0;
+  ByteBuffer buffer_;  // the first received_bytes_ are set
   uint64_t received_bytes_ = 0;
 };
 

@@ -33,7 +33,7 @@ class RunningFleet {
   bool start_coordinator(const std::vector<std::string>& more = {}) {
     const std::string bind = endpoint_.empty() ? "tcp://127.0.0.1:0" : endpoint_;
     std::vector<std::string> command{
-        program("runnel-coordinator"), "run", "--state", state(), "--bind", bind, "--data", "generated",
+        program("runnel-coordinator"), "run", "--state", state(), "--bind", bind, "--data", data_,
         "--exit-when-finished"};
     command.insert(command.end(), more.begin(), more.end());
     coordinator_log_ = folder_ / ("coordinator-" + std::to_string(++coordinator_starts_) + ".log");
@@ -57,7 +57,7 @@ class RunningFleet {
                                      "--coordinator",
                                      device_endpoint_.empty() ? endpoint_ : device_endpoint_,
                                      "--data",
-                                     "generated",
+                                     data_,
                                      "--part",
                                      std::to_string(i),
                                      "--parts",
@@ -65,6 +65,8 @@ class RunningFleet {
     command.insert(command.end(), more.begin(), more.end());
     devices_[i] = std::make_unique<Background>(command, device_log(i));
   }
+  // Of devices and the held-out evaluation, if not what is generated.
+  void use_data(const std::string& data) { data_ = data; }
   // Where devices find the coordinator, if not where it listens.
   void lead_devices_to(const std::string& endpoint) { device_endpoint_ = endpoint; }
   std::string device_log(size_t i) const { return folder_ / (name(i) + ".log"); }
@@ -79,6 +81,7 @@ class RunningFleet {
  private:
   TempFolder folder_;
   Outcome made_;
+  std::string data_ = "generated";
   std::string endpoint_;
   std::string device_endpoint_;
   std::string coordinator_log_;

@@ -108,9 +108,9 @@ std::string small(const char* middle, const char* last) {
 
 TEST(Tasks, LayersThatDevicesKeepSurviveBeingKilled) {
   const auto run_personal = [](Fleet& fleet, const std::vector<std::string>& more) {
-    std::vector<std::string> words{
-        "--devices", "3",       "--rounds", "4",       "--holdout",
-        "0.25",      "--batch", "16",       "--model", fleet.model(small("", ", sharing = \"local\""))};
+    std::vector<std::string> words{"--devices",   "3",    "--rounds", "4",
+                                   "--holdout",   "0.25", "--batch",  "16",
+                                   "--fine-tune", "20",   "--model",  fleet.model(small("", ", sharing = \"local\""))};
     words.insert(words.end(), more.begin(), more.end());
     return fleet.run_with(words);
   };
@@ -123,12 +123,16 @@ TEST(Tasks, LayersThatDevicesKeepSurviveBeingKilled) {
   for (const std::string& file : kept)
     EXPECT_EQ(std::filesystem::file_size(file), 44U + 2U * 4U * (32U * 6U + 6U)) << "two states of the last layer";
   double gained = 0.0;
+  double gained_by_tuning = 0.0;
   for (const Json& device : result.at("devices")) {
     const Json& found = device.at("evaluated");
     ASSERT_FALSE(found.is_null());
     gained += found.at("loss_before").get<double>() - found.at("loss_after").get<double>();
+    EXPECT_EQ(found.at("tuned_steps"), 20);
+    gained_by_tuning += found.at("loss_before").get<double>() - found.at("loss_tuned").get<double>();
   }
   EXPECT_GT(gained, 0.0) << "training helps on the device's own examples";
+  EXPECT_GT(gained_by_tuning, 0.0) << "and so does fine-tuning";
 
   Fleet killed;
   const Json again = run_personal(killed, {"--kill-device", "0@2:training", "--kill-device", "1@3:uploading"});

@@ -9,6 +9,7 @@
 #include "device/training_task.h"
 #include "fleet/simulator/memory_store.h"
 #include "fleet/simulator/small_task.h"
+#include "runtime/base/crc32c.h"
 #include "runtime/base/rng.h"
 #include "runtime/codec/update_codec.h"
 #include "runtime/train/evaluator.h"
@@ -152,7 +153,7 @@ class Fleet {
     }
     std::vector<uint8_t> update = task.finish()->message;
     if (i < liars_) update = multiplied(options_.layout, update, -20.0F);
-    const auto refused = engine_->handle_update(now_, name(i), plan->round, update);
+    const auto refused = engine_->handle_update(now_, name(i), plan->round, ByteBuffer(update), crc32c(update));
     ASSERT_TRUE(liars_ > 0 || !refused.has_value()) << refused->detail;
     settle();
   }

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "runtime/base/crc32c.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/base/rng.h"
-#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/update_codec.h"
 
 namespace runnel::codec {

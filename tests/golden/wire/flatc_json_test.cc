@@ -127,6 +127,10 @@ TEST_F(FlatcJson, Updates) {
   EXPECT_EQ(json["tensors"][0]["rotated"], true);
   EXPECT_EQ(json["tensors"][0]["keep"], 0.5);
   EXPECT_EQ(json["tensors"][0]["seed"], 0xFEDCBA9876543210ULL);
+  json = read("update", "update_tuned.rnlu");
+  EXPECT_EQ(json["evaluation"]["loss_after"], 0.625);
+  EXPECT_EQ(json["evaluation"]["tuned_steps"], 25);
+  EXPECT_EQ(json["evaluation"]["value_tuned"], 0.25);
   json = read("update", "update_fp32.rnlu");
   EXPECT_EQ(json["tensors"][0]["count"], 18);
   EXPECT_EQ(json["tensors"][0]["payload"].size(), 72U);

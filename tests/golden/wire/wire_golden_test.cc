@@ -75,6 +75,7 @@ std::vector<File> all_files() {
   files.push_back({"update_fp32.rnlu", built(samples::update_fp32())});
   files.push_back({"update_qsgd.rnlu", built(samples::update_qsgd())});
   files.push_back({"update_run.rnlu", built(samples::update_run())});
+  files.push_back({"update_tuned.rnlu", built(samples::update_tuned())});
   const std::vector<float> parameters = samples::parameters();
   files.push_back({"model.rnlm", built_model(samples::model(parameters))});
   const std::vector<float> graph_parameters = samples::graph_parameters();
@@ -111,12 +112,14 @@ TEST(WireGolden, EveryFrameDecodesToItsValues) {
 TEST(WireGolden, TheUpdatesDecodeToTheirValues) {
   for (const auto& [file, expected] : {std::pair<const char*, Update>{"update_fp32.rnlu", samples::update_fp32()},
                                        std::pair<const char*, Update>{"update_qsgd.rnlu", samples::update_qsgd()},
-                                       std::pair<const char*, Update>{"update_run.rnlu", samples::update_run()}}) {
+                                       std::pair<const char*, Update>{"update_run.rnlu", samples::update_run()},
+                                       std::pair<const char*, Update>{"update_tuned.rnlu", samples::update_tuned()}}) {
     const ExactBytes bytes(read_file(file));
     Update update;
     const Failure bad = decode_update(bytes.view(), update);
     ASSERT_TRUE(bad.ok()) << file << ": " << bad.text();
     EXPECT_EQ(describe(update), describe(expected)) << file;
+    EXPECT_EQ(update.evaluation, expected.evaluation) << file;
   }
 }
 

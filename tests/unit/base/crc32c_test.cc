@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/base/crc32c_plain.h"
+#include "runtime/base/rng.h"
 
 namespace runnel {
 namespace {
@@ -28,6 +29,18 @@ RC_GTEST_PROP(Crc32c, IsThePlainOneWhateverTheLengthAndTheAlignment,
   const ByteView all(bytes);
   for (size_t skip = 0; skip < std::min<size_t>(9, all.size() + 1); ++skip) {
     RC_ASSERT(crc32c(all.subspan(skip), seed) == crc32c_plain(all.subspan(skip), seed));
+  }
+}
+
+// Long ones are taken in lanes side by side.
+TEST(Crc32c, IsThePlainOneAroundTheLengthOfItsLanes) {
+  Rng rng(3);
+  std::vector<uint8_t> bytes(100'003);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(rng.next_u64());
+  for (const size_t size : {3071U, 3072U, 3073U, 6143U, 6144U, 9216U, 9223U, 100'003U}) {
+    const ByteView view = ByteView(bytes).first(size);
+    EXPECT_EQ(crc32c(view), crc32c_plain(view)) << size;
+    EXPECT_EQ(crc32c(view, 0x12345678U), crc32c_plain(view, 0x12345678U)) << size;
   }
 }
 

@@ -55,7 +55,7 @@ TEST(RngDistribution, UniformHasTheRightMoments) {
 TEST(RngDistribution, BelowFillsItsCellsEvenly) {
   Rng rng(2);
   std::vector<uint32_t> counts(101);
-  for (size_t i = 0; i < kDraws; ++i) ++counts[rng.below(101)];
+  for (size_t i = 0; i < kDraws; ++i) ++counts[static_cast<size_t>(rng.below(101))];
   // 100 degrees of freedom: mean 100, standard deviation 14.
   EXPECT_LT(chi_square(counts), 170.0);
   EXPECT_GT(chi_square(counts), 45.0);
@@ -66,7 +66,7 @@ TEST(RngDistribution, BelowHasNoModuloBias) {
   constexpr uint64_t kThird = 1ULL << 62;
   Rng rng(3);
   std::vector<uint32_t> counts(3);
-  for (size_t i = 0; i < kDraws; ++i) ++counts[rng.below(3 * kThird) / kThird];
+  for (size_t i = 0; i < kDraws; ++i) ++counts[static_cast<size_t>(rng.below(3 * kThird) / kThird)];
   EXPECT_LT(chi_square(counts), 25.0);
 }
 

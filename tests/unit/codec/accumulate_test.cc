@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/codec/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 #include "tests/unit/codec/vectors.h"
 
 namespace runnel::codec {

@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "runtime/base/crc32c.h"
+#include "runtime/base/instruction_set.h"
 #include "runtime/codec/bfloat16.h"
-#include "runtime/codec/instruction_set.h"
 #include "runtime/codec/trellis_coder.h"
 #include "runtime/codec/trellis_search.h"
 #include "tests/unit/codec/vectors.h"
@@ -17,7 +17,7 @@
 namespace runnel::codec {
 namespace {
 
-constexpr const char* kInstructionSets[] = {"sse4", "avx2", "avx512", "avx512dl", "neon"};
+constexpr const char* kInstructionSets[] = {"sse4", "avx2", "avx512", "neon"};
 
 plan::CodecSpec trellis_spec(float step, bool unbiased = false) {
   plan::CodecSpec spec;

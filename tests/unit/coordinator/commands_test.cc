@@ -15,6 +15,7 @@
 #include "coordinator/commands/init_command.h"
 #include "coordinator/commands/revoke_command.h"
 #include "coordinator/commands/status_command.h"
+#include "coordinator/config/model_file.h"
 #include "coordinator/engine/public_model.h"
 #include "coordinator/store/sqlite_store.h"
 #include "runtime/host/device_bundle.h"
@@ -238,6 +239,42 @@ TEST_F(CommandsTest, TheCommandLineGoesOverThePlanFile) {
   EXPECT_EQ(plan.min_devices, 4U);
   EXPECT_EQ(inputs->model.name.view(), "sensor-mlp");
   EXPECT_EQ(host::parse_certificate(inputs->credentials.ca_pem)->name, "plant");
+}
+
+TEST_F(CommandsTest, ABuiltinModelSaysHowItIsTrainedUnlessSomebodyElseDoes) {
+  const auto training_of = [&](const std::string& words) {
+    CLI::App app;
+    InitOptions options;
+    add_init_command(app, options);
+    static int number = 0;
+    const std::string folder = folder_.file("f" + std::to_string(++number));
+    app.parse("init --state " + folder + words);
+    expect_ok(init_fleet(options, out_));
+    return load_run_inputs(StateFolder(folder))->plan;
+  };
+  const FleetPlan suits = training_of(" --model har-1dcnn");
+  EXPECT_EQ(suits.training.local_steps, 6U);
+  EXPECT_EQ(suits.training.schedule, plan::Schedule::kCosine);
+  EXPECT_EQ(suits.server.optimizer, ServerOptimizer::kMomentum);
+  EXPECT_EQ(suits.rate.mode, plan::RateMode::kError);
+  const FleetPlan epochs = training_of(" --model har-1dcnn --epochs 3 --server-optimizer avg");
+  EXPECT_EQ(epochs.training.local_steps, 0U);
+  EXPECT_EQ(epochs.training.local_epochs, 3U);
+  EXPECT_EQ(epochs.training.batch_size, 16U);
+  EXPECT_EQ(epochs.server.optimizer, ServerOptimizer::kAvg);
+  // A plan file says everything itself.
+  write_text(folder_.file("plan.toml"), "rounds = 5\n");
+  EXPECT_EQ(training_of(" --model har-1dcnn --plan " + folder_.file("plan.toml")).training.local_steps, 0U);
+  EXPECT_EQ(training_of(" --model sensor-mlp").training.local_steps, 0U);
+}
+
+TEST(NewFleetPlanTest, EveryBuiltinModelHasAPlanThatHolds) {
+  for (const BuiltinModel& model : builtin_models()) {
+    const Result<FleetPlan> plan = new_fleet_plan(model.name);
+    ASSERT_TRUE(plan.ok()) << plan.failure().text();
+    EXPECT_TRUE(check(*plan).ok()) << model.name;
+  }
+  EXPECT_EQ(fleet_plan_toml(*new_fleet_plan("mine.toml")), fleet_plan_toml(FleetPlan{}));
 }
 
 FleetPlan plan_of(const std::string& words) {

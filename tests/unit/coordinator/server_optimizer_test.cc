@@ -50,6 +50,22 @@ TEST(ServerOptimizer, MomentumByHand) {
   EXPECT_EQ(walk(spec_of(ServerOptimizer::kMomentum), {1.0, 1.0}), (std::vector<double>{1.0, 2.5}));
 }
 
+TEST(ServerOptimizer, MomentumFollowsTheDevicesLearningRate) {
+  // Devices' steps on a constant slope shrink with their rate, and so must what momentum adds to them: the model moves
+  // by the rate times the same multiple of the slope.
+  const ServerSpec server = spec_of(ServerOptimizer::kMomentum);
+  const std::vector<double> rates = {1.0, 1.0, 0.5, 0.125, 0.001};
+  std::array<float, 1> model = {0.0F};
+  OptimizerState state;
+  double gradients = 0.0;  // momentum of the gradients, as in SGD
+  for (size_t t = 0; t < rates.size(); ++t) {
+    const double before = static_cast<double>(model[0]);
+    server_step(server, std::array{rates[t]}, model, state, t > 0 ? rates[t] / rates[t - 1] : 1.0);
+    gradients = 0.5 * gradients + 1.0;
+    EXPECT_NEAR(static_cast<double>(model[0]) - before, rates[t] * gradients, 1e-6) << t;
+  }
+}
+
 TEST(ServerOptimizer, NesterovByHand) {
   ServerSpec server = spec_of(ServerOptimizer::kMomentum);
   server.nesterov = true;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "coordinator/store/sqlite_store.h"
+#include "runtime/base/crc32c.h"
 #include "tests/unit/coordinator/temp_folder.h"
 
 namespace runnel::coordinator {
@@ -25,7 +26,8 @@ UpdateRecord update(const std::string& device, uint64_t sequence, double value) 
   record.model_version = 1;
   record.sample_count = 10;
   record.blob = {1, 2, 3};
-  record.evaluation = {1, device, sequence, 3, 20, 0.5, value, 0.25, value / 2};
+  record.checksum = crc32c(record.blob);
+  record.evaluation = {1, device, sequence, 3, 20, 0.5, value, 0.25, value / 2, 40, 0.125, value / 4};
   return record;
 }
 
@@ -50,6 +52,9 @@ TEST(StoreEvaluation, KeepsTheNewestOfEachDevice) {
   EXPECT_EQ((*found)[1].examples, 20U);
   EXPECT_EQ((*found)[1].value_before, 0.75);
   EXPECT_EQ((*found)[1].value_after, 0.375);
+  EXPECT_EQ((*found)[1].tuned_steps, 40U);
+  EXPECT_EQ((*found)[1].loss_tuned, 0.125);
+  EXPECT_EQ((*found)[1].value_tuned, 0.1875);
 }
 
 TEST(StoreEvaluation, AnyMetricOfAModel) {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "coordinator/store/sqlite_store.h"
+#include "runtime/base/crc32c.h"
 #include "tests/unit/coordinator/temp_folder.h"
 
 namespace runnel::coordinator {
@@ -35,6 +36,7 @@ UpdateRecord update(uint32_t round, const std::string& device, uint64_t sequence
   record.payload_bytes = 17;
   record.accepted_at = 1700000000 + round;
   record.blob = {static_cast<uint8_t>(sequence), 0, 255, 7};
+  record.checksum = crc32c(record.blob);
   return record;
 }
 
@@ -320,7 +322,8 @@ TEST_F(StoreTest, PrunesOldModelsButTheFirst) {
 TEST_F(StoreTest, DropsTheBlobsOfClosedRounds) {
   ASSERT_OK(store_->open_round({1, 1, {"a"}, 0}));
   UpdateRecord large = update(1, "a", 1);
-  large.blob.assign(4 << 20, 0x5A);
+  large.blob = ByteBuffer(std::vector<uint8_t>(4 << 20, 0x5A));
+  large.checksum = crc32c(large.blob);
   ASSERT_OK(store_->accept_updates(std::vector{large}));
   reopen();
   EXPECT_EQ(snapshot().accepted.at(0).blob, large.blob);

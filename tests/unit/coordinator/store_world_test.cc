@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "coordinator/store/sqlite_store.h"
+#include "runtime/base/crc32c.h"
 #include "tests/unit/coordinator/temp_folder.h"
 
 namespace runnel::coordinator {
@@ -46,7 +47,8 @@ std::vector<UpdateRecord> update_of(const std::string& device, size_t blob_bytes
   update.device = device;
   update.sequence = 1;
   update.model_version = 1;
-  update.blob.assign(blob_bytes, 0xA5);
+  update.blob = ByteBuffer(std::vector<uint8_t>(blob_bytes, 0xA5));
+  update.checksum = crc32c(update.blob);
   return {update};
 }
 
@@ -122,7 +124,8 @@ constexpr char kBackToFormat2[] =
     " payload_bytes, accepted_at FROM accepted_update;"
     "DROP TABLE accepted_update; ALTER TABLE old_update RENAME TO accepted_update;"
     "DROP TABLE device_evaluation; ALTER TABLE evaluation DROP COLUMN metric; ALTER TABLE evaluation DROP COLUMN value;"
-    "ALTER TABLE evaluation DROP COLUMN details; DROP TABLE optimizer_state; DROP TABLE upload_part; DROP TABLE "
+    "ALTER TABLE evaluation DROP COLUMN details; DROP TABLE update_extent; DROP TABLE optimizer_state; DROP TABLE "
+    "upload_part; DROP TABLE "
     "upload; PRAGMA user_version=2";
 
 TEST(StoreWorldTest, BringsAFileOfTheSecondFormatUpToDate) {
@@ -246,10 +249,10 @@ TEST(StoreWorldTest, RefusesANewerFormat) {
   TempFolder folder;
   const std::string path = folder.file("fleet.db");
   store_with_round(path).reset();
-  run_sql(path, "PRAGMA user_version=5");
+  run_sql(path, "PRAGMA user_version=7");
   const Failure failure = open_failure(path);
   EXPECT_EQ(failure.error(), Error::kVersion);
-  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 5"), HasSubstr("newer runnel")));
+  EXPECT_THAT(failure.text(), AllOf(HasSubstr(path), HasSubstr("format 7"), HasSubstr("newer runnel")));
 }
 
 TEST(StoreWorldTest, FindsDamagedPages) {

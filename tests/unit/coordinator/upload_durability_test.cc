@@ -49,7 +49,7 @@ TEST_F(UploadDurability, AnUploadGoesOnWhereItStoppedAfterARestart) {
   send_bytes(update_, 16'384, total);
   EXPECT_EQ(told_["pump"].durable(), 1U);
   EXPECT_THAT(stored(), IsEmpty());
-  EXPECT_EQ(store_->load()->accepted.at(0).blob, message(update_));
+  EXPECT_EQ(store_->load()->accepted.at(0).blob, ByteBuffer(message(update_)));
 }
 
 TEST_F(UploadDurability, ManyBytesAreSavedAtOnceAndOnlyOnce) {

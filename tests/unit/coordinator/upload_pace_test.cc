@@ -40,6 +40,26 @@ TEST(UploadPace, WhoWouldWaitTooLongComesWithinTheSecondHalf) {
   EXPECT_GT(turns.size(), 9000U);
 }
 
+// A machine that is busy with turning devices away must get to what they wait for.
+TEST(UploadPace, SlowsDownWhileNothingEnds) {
+  UploadPace pace(kLongest);
+  Instant now = Instant{} + seconds(100);
+  Duration distance{};
+  for (int second = 0; second < 12; ++second) {
+    const Duration first = pace.turn(kUpdate, 1, now);
+    distance = pace.turn(kUpdate, 2, now) - first;
+    now += seconds(1);
+  }
+  EXPECT_GT(distance, milliseconds(30)) << "at first it was about one";
+  // What ends then says how fast it really is, and the next turns are not behind all that were given before.
+  for (int update = 0; update < 2000; ++update) {
+    now += milliseconds(1);
+    pace.handle_room(kUpdate, now);
+  }
+  EXPECT_GT(pace.bytes_per_second(), 9e7);
+  EXPECT_LT(pace.turn(kUpdate, 3, now), seconds(2));
+}
+
 // Ten updates a second end, and ten slots are full. Everybody who is turned away comes when told; the slots stay full
 // until nobody is left, and few are turned away more than a few times.
 TEST(UploadPace, KeepsTheSlotsFull) {

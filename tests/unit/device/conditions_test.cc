@@ -235,8 +235,10 @@ TEST(LinuxConditions, TheDefaultRouteSaysWhetherTheNetworkIsMetered) {
   EXPECT_EQ(system.observe().metered, true);
   system.put("proc/net/route", header);
   EXPECT_FALSE(system.observe().metered.has_value());
-  system.put("proc/net/ipv6_route", std::string(32, '0') + " 00 " + std::string(32, '0') + " 00 " +
-                                        std::string(32, 'f') + " 00000400 00000001 00000000 00000003 ppp0");
+  const std::string none(32, '0');
+  const std::string next_hop(32, 'f');
+  system.put("proc/net/ipv6_route",
+             none + " 00 " + none + " 00 " + next_hop + " 00000400 00000001 00000000 00000003 ppp0");
   system.put("sys/class/net/ppp0/type", "512");
   EXPECT_EQ(system.observe().metered, true);
 }

@@ -102,6 +102,25 @@ TEST_F(Transfer, BeginsWithTheFullModelAndGoesOnByDeltas) {
   }
 }
 
+TEST_F(Transfer, ABuildThatReadsNoDeltasAsksForWholeModels) {
+  ModelTransfer transfer(1 << 16, 1 << 20, nullptr, {}, false);
+  for (uint64_t version = 1; version <= 3; ++version) {
+    transfer.want(kRun, version, versions_.full().size());
+    const auto request = transfer.poll_request();
+    ASSERT_TRUE(request.has_value());
+    EXPECT_EQ(request->held_version, 0U);
+    EXPECT_EQ(request->bytes, versions_.full().size());
+    if (version > 1) {
+      const std::vector<uint8_t> pushed = bytes_of(versions_.message_for(version - 1).bytes);
+      EXPECT_EQ(transfer.handle_chunk({version, 0, pushed.size(), pushed, version - 1}, why_), Outcome::kIgnored);
+    }
+    ASSERT_EQ(transfer.handle_chunk({version, 0, versions_.full().size(), versions_.full(), 0}, why_), Outcome::kHeld);
+    EXPECT_EQ(bytes_of(transfer.held()), versions_.full());
+    EXPECT_EQ(transfer.delta_base_version(), 0U);
+    versions_.next();
+  }
+}
+
 TEST_F(Transfer, MissedRoundsComeAsOneDelta) {
   want();
   ASSERT_EQ(fetch(), Outcome::kHeld);

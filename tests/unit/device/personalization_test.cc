@@ -152,5 +152,48 @@ TEST(Personalization, TheUpdateSaysWhatWasFoundOnExamplesKeptBack) {
   }
 }
 
+// The global model, fine-tuned for this device alone, is judged too; the fleet's update is the same to the bit.
+TEST(Personalization, FineTuningIsReportedAndChangesNothingElse) {
+  const SmallTask task;
+  const auto train = [&](uint32_t fine_tune_steps) {
+    TrainingTask training("d", *task.examples, 0);
+    training.hold_back(*task.examples);
+    training.fine_tune(fine_tune_steps);
+    EXPECT_TRUE(training.start(task.plan(1), 1, task.model).ok());
+    for (bool done = false; !done;) {
+      const Result<bool> step = training.step();
+      EXPECT_TRUE(step.ok()) << step.failure().text();
+      done = !step.ok() || *step;
+    }
+    Result<TrainedUpdate> trained = training.finish();
+    EXPECT_TRUE(trained.ok()) << trained.failure().text();
+    return trained->message;
+  };
+  const std::vector<uint8_t> plain_message = train(0);
+  const std::vector<uint8_t> few_message = train(1);
+  const std::vector<uint8_t> many_message = train(60);
+  wire::Update plain, few, many;
+  ASSERT_TRUE(wire::decode_update(plain_message, plain).ok());
+  ASSERT_TRUE(wire::decode_update(few_message, few).ok());
+  ASSERT_TRUE(wire::decode_update(many_message, many).ok());
+  EXPECT_EQ(plain.evaluation.tuned_steps, 0U);
+  EXPECT_EQ(few.evaluation.tuned_steps, 1U);
+  EXPECT_EQ(many.evaluation.tuned_steps, 60U);
+  EXPECT_LT(few.evaluation.loss_tuned, few.evaluation.loss_before);
+  EXPECT_LT(many.evaluation.loss_tuned, few.evaluation.loss_tuned);
+  for (const wire::Update* update : {&few, &many}) {
+    EXPECT_EQ(update->evaluation.loss_before, plain.evaluation.loss_before);
+    EXPECT_EQ(update->evaluation.loss_after, plain.evaluation.loss_after);
+    EXPECT_EQ(update->mean_loss, plain.mean_loss);
+    EXPECT_EQ(update->sample_count, plain.sample_count);
+    ASSERT_EQ(update->tensors.size(), plain.tensors.size());
+    for (size_t i = 0; i < plain.tensors.size(); ++i) {
+      const ByteView a = plain.tensors[i].payload;
+      const ByteView b = update->tensors[i].payload;
+      EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace runnel::device

@@ -30,6 +30,7 @@ class Played {
   std::vector<wire::Message> sent_;
   uint32_t offer_bytes_max_ = 0;
   uint32_t window_bytes_ = 64 * 1024;
+  uint32_t chunk_bytes_max_ = 4096;
   uint64_t run_ = 1;  // as the coordinator greets
 
   void boot() {
@@ -60,7 +61,7 @@ class Played {
     wire::Welcome welcome;
     welcome.rounds = 10;
     welcome.run = run_;
-    welcome.chunk_bytes_max = 4096;
+    welcome.chunk_bytes_max = chunk_bytes_max_;
     welcome.window_bytes = window_bytes_;
     welcome.offer_bytes_max = offer_bytes_max_;
     welcome.last_sequence = last_sequence;
@@ -101,6 +102,13 @@ class Played {
     return std::exchange(training_, std::nullopt).value_or(StartTraining{});
   }
   void finish(const StartTraining& request) { finish(request, engine_->link_limits(now_)); }
+  // The same with an update of so many bytes, of which only the beginning means anything.
+  void finish_long(const StartTraining& request, size_t bytes) {
+    TrainedUpdate update = task_.train(request.plan, request.carried, engine_->link_limits(now_));
+    update.message.resize(bytes);
+    engine_->handle_training_done(now_, request.sequence, std::move(update));
+    poll();
+  }
   void finish(const StartTraining& request, const rate::LinkLimits& limits) {
     engine_->handle_training_done(now_, request.sequence,
                                   task_.train(request.plan, request.carried, limits, request.retry, request.ahead));

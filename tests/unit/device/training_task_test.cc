@@ -90,7 +90,8 @@ TEST(TrainingMemory, FitsWhatIsGrantedOrSaysWhatWould) {
   ASSERT_TRUE(unlimited.start(plan, 1, small.model).ok());
   const train::MemoryPlan all = unlimited.memory();
   EXPECT_EQ(all.slice_examples, 32U);
-  TrainingTask limited("d", *small.examples, all.total_bytes);  // a line short: the block need not be aligned
+  // A line short: the block need not be aligned.
+  TrainingTask limited("d", *small.examples, all.total_bytes + unlimited.memory_beside().total());
   ASSERT_TRUE(limited.start(plan, 1, small.model).ok());
   EXPECT_LT(limited.memory().slice_examples, 32U);
   EXPECT_LT(limited.memory().total_bytes, all.total_bytes);

@@ -91,6 +91,25 @@ TEST(CommandLine, PassesRoundRulesOn) {
   EXPECT_TRUE(good({"run"}).config.plan_options.empty());
 }
 
+TEST(CommandLine, PassesTheDevicesOptimizerOn) {
+  for (const char* command : {"run", "demo"}) {
+    const CommandLine line = good({command, "--optimizer", "adamw", "--beta1", "0.8", "--beta2", "0.99", "--epsilon",
+                                   "1e-6", "--clip-gradient", "1", "--accumulate", "4", "--warmup-rounds", "2"});
+    EXPECT_THAT(
+        line.config.plan_options,
+        ::testing::UnorderedElementsAre(::testing::Pair("--optimizer", "adamw"), ::testing::Pair("--beta1", "0.8"),
+                                        ::testing::Pair("--beta2", "0.99"), ::testing::Pair("--epsilon", "1e-6"),
+                                        ::testing::Pair("--clip-gradient", "1"), ::testing::Pair("--accumulate", "4"),
+                                        ::testing::Pair("--warmup-rounds", "2")));
+  }
+}
+
+TEST(CommandLine, FineTuningTakesExamplesToJudgeItBy) {
+  EXPECT_EQ(good({"run", "--holdout", "0.2", "--fine-tune", "50"}).config.fine_tune.value(), 50U);
+  EXPECT_THAT(complaint({"run", "--fine-tune", "50"}), HasSubstr("--holdout"));
+  EXPECT_THAT(complaint({"run", "--holdout", "0.2", "--fine-tune", "0"}), HasSubstr("--fine-tune"));
+}
+
 TEST(CommandLine, TheDemonstrationComparesAndReports) {
   const CommandLine line = good({"demo"});
   EXPECT_EQ(line.command, CommandLine::Command::kDemo);

@@ -39,7 +39,7 @@ class FaultyStorage : public Storage {
   Error write(uint64_t offset, ByteView bytes) override {
     if (!powered_) return Error::kIo;
     if (!range_within(offset, bytes.size(), cache_.size())) return Error::kInvalidArgument;
-    Write write{offset, Bytes(bytes.begin(), bytes.end()), bytes.size()};
+    Write write{static_cast<size_t>(offset), Bytes(bytes.begin(), bytes.end()), bytes.size()};
     if (events_left_ && bytes.size() > *events_left_) {
       write.kept_prefix = static_cast<size_t>(*events_left_);
       events_left_ = 0;
@@ -51,10 +51,10 @@ class FaultyStorage : public Storage {
     const bool fails = due(writes_until_failure_, writes_that_fail_);
     if (fails) {
       for (size_t i = 0; i < write.bytes.size(); ++i) {
-        if (rng_.below(2) == 0) write.bytes[i] = cache_[offset + i];
+        if (rng_.below(2) == 0) write.bytes[i] = cache_[write.offset + i];
       }
     }
-    std::copy(write.bytes.begin(), write.bytes.end(), cache_.begin() + static_cast<std::ptrdiff_t>(offset));
+    std::copy(write.bytes.begin(), write.bytes.end(), cache_.begin() + static_cast<std::ptrdiff_t>(write.offset));
     pending_.push_back(std::move(write));
     return fails ? write_error_ : Error::kOk;
   }
@@ -127,7 +127,8 @@ class FaultyStorage : public Storage {
 
   void flip_bit(uint64_t bit) {
     for (Bytes* image : {&durable_, &cache_}) {
-      (*image)[bit / 8] = static_cast<uint8_t>((*image)[bit / 8] ^ (1U << (bit % 8)));
+      uint8_t& byte = (*image)[static_cast<size_t>(bit / 8)];
+      byte = static_cast<uint8_t>(byte ^ (1U << (bit % 8)));
     }
   }
   void grow(size_t bytes) {
@@ -145,7 +146,7 @@ class FaultyStorage : public Storage {
 
  private:
   struct Write {
-    uint64_t offset;
+    size_t offset;
     Bytes bytes;
     size_t kept_prefix;
   };
@@ -170,14 +171,15 @@ class FaultyStorage : public Storage {
   }
 
   void scatter() {
-    for (size_t i = pending_.size(); i > 1; --i) std::swap(pending_[i - 1], pending_[rng_.below(i)]);
+    for (size_t i = pending_.size(); i > 1; --i)
+      std::swap(pending_[i - 1], pending_[static_cast<size_t>(rng_.below(i))]);
     for (const Write& write : pending_) {
-      const uint64_t sector_bytes = uint64_t{1} << rng_.below(10);
+      const size_t sector_bytes = size_t{1} << rng_.below(10);
       const uint64_t kept_of_8 = 1 + rng_.below(8);
-      uint64_t sector = UINT64_MAX;
+      size_t sector = SIZE_MAX;
       bool kept = false;
       for (size_t i = 0; i < write.bytes.size(); ++i) {
-        const uint64_t at = write.offset + i;
+        const size_t at = write.offset + i;
         if (at / sector_bytes != sector) {
           sector = at / sector_bytes;
           kept = rng_.below(8) < kept_of_8;

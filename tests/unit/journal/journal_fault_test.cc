@@ -25,7 +25,7 @@ struct History {
     for (unsigned i = 0; i < count; ++i) {
       Change change{static_cast<uint32_t>(rng.below(3)), std::nullopt};
       if (i % 5 != 4) {
-        change.value = Bytes(rng.below(60));
+        change.value = Bytes(static_cast<size_t>(rng.below(60)));
         for (uint8_t& byte : *change.value) byte = static_cast<uint8_t>(rng.next_u64());
       }
       changes.push_back(change);
@@ -117,7 +117,7 @@ TEST(JournalFaultTest, AReadErrorIsNeverTakenForTheEndOfTheLog) {
   auto journal = Journal::open(storage, {});
   ASSERT_TRUE(journal.ok());
   const uint32_t key = journal->keys()[0];
-  Bytes value(journal->size(key).value());
+  Bytes value(static_cast<size_t>(journal->size(key).value()));
   storage.fail_reads(true);
   EXPECT_EQ(journal->verify(key).error(), Error::kIo);
   EXPECT_EQ(journal->read(key, 0, value).error(), Error::kIo);
@@ -137,7 +137,7 @@ void expect_honest(FaultyStorage& storage, const History& history, bool may_end_
   unsigned corrupt = 0;
   State state;
   for (const uint32_t key : journal->keys()) {
-    Bytes value(journal->size(key).value());
+    Bytes value(static_cast<size_t>(journal->size(key).value()));
     const Failure read = journal->read(key, 0, value);
     ASSERT_EQ(read.error(), journal->verify(key).error());
     if (read.ok()) {
@@ -192,8 +192,8 @@ TEST(JournalFaultTest, RottenSectorsAreFoundOrHarmless) {
   const Bytes image = storage.bytes();
   for (int round = 0; round < 4000; ++round) {
     Bytes rotten = image;
-    const size_t bytes = 1 + rng.below(64);
-    const size_t at = rng.below(image.size() - bytes);
+    const auto bytes = static_cast<size_t>(1 + rng.below(64));
+    const auto at = static_cast<size_t>(rng.below(image.size() - bytes));
     const uint64_t kind = rng.below(3);
     for (size_t i = at; i < at + bytes; ++i) {
       rotten[i] = kind == 0 ? 0x00 : kind == 1 ? 0xFF : static_cast<uint8_t>(rng.next_u64());

@@ -174,7 +174,10 @@ TEST(JournalLifetimeTest, NeverShowsAStateThatWasNotAcknowledgedOrUnderWay) {
       if (rng.below(3) == 0) storage.fail_syncs(rng.below(6), 1 + rng.below(3));
       for (uint64_t changes = rng.below(12); changes > 0 && storage.powered(); --changes) {
         Change change{static_cast<uint32_t>(rng.below(4)), std::nullopt};
-        if (rng.below(4) != 0) change.value = Bytes(8 * rng.below(5), static_cast<uint8_t>(rng.below(2)));
+        if (rng.below(4) != 0) {
+          const auto bytes = static_cast<size_t>(8 * rng.below(5));
+          change.value = Bytes(bytes, static_cast<uint8_t>(rng.below(2)));
+        }
         const Failure failure = change.apply_to(*journal);
         if (failure.ok()) {
           state = change.apply_to(state);

@@ -42,7 +42,7 @@ inline State state_of(const Journal& journal) {
   for (const uint32_t key : journal.keys()) {
     const auto size = journal.size(key);
     EXPECT_TRUE(size.ok());
-    Bytes value(size.ok() ? size.value() : 0);
+    Bytes value(size.ok() ? static_cast<size_t>(size.value()) : 0);
     const Failure failure = journal.read(key, 0, value);
     EXPECT_TRUE(failure.ok()) << failure.text();
     EXPECT_TRUE(journal.verify(key).ok());

@@ -103,7 +103,8 @@ TEST(JournalTest, CompactsManyTimesWithoutLosingAnything) {
   State expected;
   Rng rng(42);
   for (int step = 0; step < 2000; ++step) {
-    const Change change{static_cast<uint32_t>(rng.below(4)), Bytes(rng.below(150), static_cast<uint8_t>(step))};
+    const auto key = static_cast<uint32_t>(rng.below(4));
+    const Change change{key, Bytes(static_cast<size_t>(rng.below(150)), static_cast<uint8_t>(step))};
     ASSERT_TRUE(change.apply_to(journal).ok()) << step;
     expected = change.apply_to(expected);
     ASSERT_EQ(state_of(journal), expected) << step;
@@ -181,7 +182,7 @@ TEST(JournalTest, AFullJournalRefusesReplacesAndFrees) {
   FaultyStorage storage(1024);
   Journal journal = open_or_die(storage);
   ASSERT_TRUE(journal.put(1, Bytes(100, 1)).ok());
-  const uint64_t room = journal.free_bytes();
+  const auto room = static_cast<size_t>(journal.free_bytes());
   const Failure refused = journal.put(2, Bytes(room + 1, 2));
   EXPECT_EQ(refused.error(), Error::kStorageFull);
   EXPECT_THAT(refused.text(), HasSubstr("does not fit"));

@@ -67,6 +67,20 @@ TEST(LearningRate, GoesFromTheFirstRoundToTheLast) {
   EXPECT_FLOAT_EQ(learning_rate_at(training, 6, 11), 0.1F);
 }
 
+TEST(LearningRate, TheLastRoundTrainsToo) {
+  TrainingSpec training;
+  training.learning_rate = 0.1F;
+  for (const Schedule schedule : {Schedule::kLinear, Schedule::kCosine}) {
+    training.schedule = schedule;
+    EXPECT_FLOAT_EQ(learning_rate_at(training, 11, 11), 0.0001F) << schedule_name(schedule);
+    // What a device is told must be a plan that it takes.
+    TrainingSpec least = training;
+    least.learning_rate = 1e-9F;
+    least.learning_rate = learning_rate_at(least, 11, 11);
+    EXPECT_TRUE(check(least).ok()) << schedule_name(schedule);
+  }
+}
+
 TEST(LearningRate, ClimbsToWhereTheScheduleBegins) {
   TrainingSpec training;
   training.learning_rate = 0.4F;

@@ -297,7 +297,7 @@ TEST(Goodput, RefusesWhatItDidNotWrite) {
   Rng rng(4);
   for (int trial = 0; trial < 1000; ++trial) {
     State hostile = state;
-    hostile[rng.below(hostile.size())] ^= static_cast<uint8_t>(1 + rng.below(255));
+    hostile[static_cast<size_t>(rng.below(hostile.size()))] ^= static_cast<uint8_t>(1 + rng.below(255));
     EXPECT_EQ(goodput.restore(hostile).error(), Error::kCorrupt);
   }
   State shorter;

@@ -53,7 +53,7 @@ TEST(Dadaquant, TheRunningLossForgivesOneWorseRound) {
 TEST(Dadaquant, RatiosKeepTheWeightedError) {
   Rng rng(5);
   for (int trial = 0; trial < 50; ++trial) {
-    std::vector<double> weights(2 + rng.below(30));
+    std::vector<double> weights(static_cast<size_t>(2 + rng.below(30)));
     double total = 0.0;
     for (double& weight : weights) total += weight = 0.01 + rng.gamma(0.7);
     for (double& weight : weights) weight /= total;

@@ -81,7 +81,7 @@ TEST(RateHistory, RefusesWhatItDidNotWrite) {
   Rng rng(3);
   for (int trial = 0; trial < 500; ++trial) {
     State hostile = state;
-    hostile[rng.below(60)] ^= static_cast<uint8_t>(1 + rng.below(255));
+    hostile[static_cast<size_t>(rng.below(60))] ^= static_cast<uint8_t>(1 + rng.below(255));
     EXPECT_EQ(RateHistory::restore(hostile).error(), Error::kCorrupt);
   }
   RateHistory wrong = history;

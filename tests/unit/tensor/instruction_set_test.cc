@@ -1,4 +1,4 @@
-#include "runtime/tensor/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "runtime/tensor/kernels_reference.h"
+#include "runtime/tensor/relu.h"
 #include "tests/unit/tensor/test_values.h"
 
 namespace runnel::tensor {
@@ -25,6 +28,15 @@ void check_max(const Window2d& window, size_t examples, bool ties, Rng& rng) {
   std::vector<float> actual_input(input.size(), 77.0F);
   reference::max_pool2d_backward(window, examples, input, output_gradient, expected_input);
   max_pool2d_backward(window, examples, input, output_gradient, actual_input);
+  EXPECT_EQ(expected_input, actual_input);
+
+  // The gradient of a rectifier below, whose output this is.
+  auto rectified = input;
+  relu_forward(rectified);
+  max_pool2d_backward(window, examples, rectified, output_gradient, expected_input);
+  relu_backward(rectified, expected_input);
+  std::ranges::fill(actual_input, 77.0F);
+  max_pool2d_backward(window, examples, rectified, output_gradient, actual_input, true);
   EXPECT_EQ(expected_input, actual_input);
 }
 

@@ -16,7 +16,7 @@ void multiply(Form form, const ProductSize& size, ConstMatrix a, ConstMatrix b, 
     case Form::kPlain:
       return add_product(size, a, b, c, workspace);
     case Form::kBTransposed:
-      return add_product_b_transposed(size, a, b, c, workspace);
+      return add_product_b_transposed(size, a, b, c);
     case Form::kATransposed:
       return add_product_a_transposed(size, a, b, c, workspace);
   }
@@ -28,9 +28,9 @@ void check(Form form, const ProductSize& size, Rng& rng) {
   const size_t a_columns = form == Form::kATransposed ? size.rows : size.depth;
   const size_t b_rows = form == Form::kBTransposed ? size.columns : size.depth;
   const size_t b_columns = form == Form::kBTransposed ? size.depth : size.columns;
-  const size_t a_stride = a_columns + rng.below(4);
-  const size_t b_stride = b_columns + rng.below(4);
-  const size_t c_stride = size.columns + rng.below(4);
+  const size_t a_stride = a_columns + in_range(rng, 0, 3);
+  const size_t b_stride = b_columns + in_range(rng, 0, 3);
+  const size_t c_stride = size.columns + in_range(rng, 0, 3);
   const std::vector<float> a = random_values(rng, a_rows * a_stride);
   const std::vector<float> b = random_values(rng, b_rows * b_stride);
   std::vector<float> c = random_values(rng, size.rows * c_stride);
@@ -46,7 +46,7 @@ void check(Form form, const ProductSize& size, Rng& rng) {
       expected[row * c_stride + column] = static_cast<float>(total);
     }
   }
-  std::vector<float> workspace(product_workspace(size));
+  std::vector<float> workspace(product_workspace(size, Columns::kExactly));
   multiply(form, size, {a.data(), a_stride}, {b.data(), b_stride}, {c.data(), c_stride}, workspace);
   expect_close(expected, c, size.depth);
   for (size_t row = 0; row < size.rows; ++row) {
@@ -85,6 +85,8 @@ TEST(Product, WorkspaceGrowsWithEverySide) {
   EXPECT_LE(product_workspace({39, 70, 90}), whole);
   EXPECT_LE(product_workspace({40, 1, 90}), whole);
   EXPECT_LE(product_workspace({40, 70, 3}), whole);
+  EXPECT_LT(product_workspace({20, 70, 90}), whole) << "few rows are not packed";
+  EXPECT_EQ(product_workspace({20, 64, 90}, Columns::kExactly), 0U) << "and no column is left";
   EXPECT_EQ(product_workspace({4000, 7000, 9000}), product_workspace({4001, 7001, 9001}))
       << "bounded by the block sizes";
 }

@@ -11,10 +11,10 @@ namespace {
 float patch_value(const Window2d& window, const std::vector<float>& image, size_t row, size_t y, size_t x) {
   const size_t channel = row / window.kernel_count();
   const size_t tap = row % window.kernel_count();
-  const auto from_y = static_cast<std::ptrdiff_t>(y * window.stride_height + tap / window.kernel_width) -
-                      static_cast<std::ptrdiff_t>(window.padding_height);
-  const auto from_x = static_cast<std::ptrdiff_t>(x * window.stride_width + tap % window.kernel_width) -
-                      static_cast<std::ptrdiff_t>(window.padding_width);
+  const auto from_y = static_cast<int64_t>(y * window.stride_height + tap / window.kernel_width) -
+                      static_cast<int64_t>(window.padding_height);
+  const auto from_x = static_cast<int64_t>(x * window.stride_width + tap % window.kernel_width) -
+                      static_cast<int64_t>(window.padding_width);
   if (from_y < 0 || from_x < 0 || from_y >= window.height || from_x >= window.width) return 0.0F;
   return image[channel * window.plane_count() + static_cast<size_t>(from_y) * window.width +
                static_cast<size_t>(from_x)];
@@ -26,8 +26,9 @@ TEST(Unfold, CopiesEveryPatchOfAnyRangeOfRows) {
     const Window2d window = random_window(rng, true);
     SCOPED_TRACE(describe(window));
     const std::vector<float> image = random_values(rng, window.input_count());
-    const size_t begin = rng.below(window.output_height());
-    const size_t end = begin + 1 + rng.below(window.output_height() - begin);
+    const auto height = static_cast<uint32_t>(window.output_height());
+    const uint32_t begin = in_range(rng, 0, height - 1);
+    const uint32_t end = in_range(rng, begin + 1, height);
     const size_t positions = (end - begin) * window.output_width();
     std::vector<float> columns(window.patch_count() * positions, 77.0F);
     unfold(window, image, begin, end, columns);

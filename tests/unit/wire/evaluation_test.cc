@@ -37,6 +37,9 @@ TEST(Evaluation, TravelsWithAnUpdate) {
   plan::LocalEvaluation read;
   ASSERT_TRUE(decode(sent, read).ok());
   EXPECT_EQ(read, sent);
+  const plan::LocalEvaluation tuned{plan::Metric::kRmse, 12, 0.5F, 0.7F, 0.25F, 0.5F, 50, 0.125F, 0.25F};
+  ASSERT_TRUE(decode(tuned, read).ok());
+  EXPECT_EQ(read, tuned);
   ASSERT_TRUE(decode({}, read).ok());
   EXPECT_EQ(read.examples, 0U);
 }
@@ -51,6 +54,13 @@ TEST(Evaluation, IsRefusedWhenItCannotBe) {
             Error::kNotFinite);
   EXPECT_EQ(decode({plan::Metric::kAuc, 1, 0.5F, 0.5F, 0.25F, std::numeric_limits<float>::infinity()}, read).error(),
             Error::kNotFinite);
+  EXPECT_EQ(
+      decode({plan::Metric::kAuc, 1, 0.5F, 0.5F, 0.5F, 0.5F, 1, std::numeric_limits<float>::quiet_NaN(), 0.5F}, read)
+          .error(),
+      Error::kNotFinite);
+  EXPECT_EQ(
+      decode({plan::Metric::kAuc, 1, 0.5F, 0.5F, 0.5F, 0.5F, plan::kFineTuneStepsMax + 1, 0.5F, 0.5F}, read).error(),
+      Error::kOutOfRange);
 }
 
 }  // namespace

@@ -93,6 +93,22 @@ TEST(Reassembly, TooLittleMemoryIsAFailure) {
   EXPECT_TRUE(parts.start(1, 1).ok());
 }
 
+TEST(Reassembly, TheMessageIsTakenAsItIsAndAnotherMayFollow) {
+  Reassembly parts;
+  const std::vector<uint8_t> bytes = {1, 2, 3, 4};
+  ASSERT_TRUE(parts.start(bytes.size(), 100).ok());
+  ASSERT_TRUE(parts.add(0, bytes).ok());
+  const uint8_t* where = parts.bytes().data();
+  const ByteBuffer taken = parts.take();
+  EXPECT_EQ(taken.data(), where);
+  EXPECT_EQ(taken, ByteBuffer(bytes));
+  EXPECT_FALSE(parts.complete());
+  EXPECT_EQ(parts.total_bytes(), 0U);
+  EXPECT_EQ(parts.received_bytes(), 0U);
+  EXPECT_FALSE(parts.add(0, bytes).ok());
+  EXPECT_TRUE(parts.start(2, 100).ok());
+}
+
 TEST(Reassembly, StartsAnewAndForgets) {
   Reassembly parts;
   EXPECT_FALSE(parts.complete());

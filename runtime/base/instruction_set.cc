@@ -1,13 +1,12 @@
-#include "runtime/tensor/instruction_set.h"
+#include "runtime/base/instruction_set.h"
 
 #ifdef RUNNEL_FAST_KERNELS
-#include "runtime/tensor/vector_targets.h"
+#include "runtime/base/vector_targets.h"
 
-#include <hwy/highway.h>
 #include <hwy/targets.h>
 #endif
 
-namespace runnel::tensor {
+namespace runnel {
 namespace {
 
 bool reference_only = false;
@@ -25,14 +24,24 @@ constexpr Name kNames[] = {
 
 // What the processor has and the kernels were built for.
 int64_t available() {
-  return static_cast<int64_t>(hwy::SupportedTargets()) & static_cast<int64_t>(HWY_TARGETS);
+  return static_cast<int64_t>(HWY_SUPPORTED_TARGETS) & static_cast<int64_t>(HWY_TARGETS);
+}
+
+// From now on Highway chooses among these sets; 0 = all. Where the kernels were built for one set (NEON), there is
+// nothing to choose, and the program needs nothing of Highway's library.
+void let_run([[maybe_unused]] int64_t targets) {
+#if (HWY_TARGETS & (HWY_TARGETS - 1)) != 0
+  hwy::SetSupportedTargetsForTest(targets);
+#endif
 }
 #endif
 
 }  // namespace
 
 bool use_reference() {
-#ifdef RUNNEL_FAST_KERNELS
+#if defined(RUNNEL_EXACT) && defined(__arm__)
+  return true;  // NEON of 32-bit ARM takes the smallest numbers for zero
+#elif defined(RUNNEL_FAST_KERNELS)
   return reference_only;
 #else
   return true;
@@ -56,14 +65,14 @@ bool limit_instruction_set(std::string_view name) {
     return true;
   }
 #ifdef RUNNEL_FAST_KERNELS
-  hwy::SetSupportedTargetsForTest(0);
+  let_run(0);
   if (name == "auto") {
     reference_only = false;
     return true;
   }
   for (const Name& entry : kNames) {
     if (entry.name != name || (available() & entry.target) == 0) continue;
-    hwy::SetSupportedTargetsForTest(entry.target);
+    let_run(entry.target);
     reference_only = false;
     return true;
   }
@@ -71,4 +80,4 @@ bool limit_instruction_set(std::string_view name) {
   return name == "auto";
 }
 
-}  // namespace runnel::tensor
+}  // namespace runnel

@@ -1,0 +1,12 @@
+# What must not be in a board's program: exceptions, run-time types, a heap that grows, or an operating system's files.
+execute_process(COMMAND ${NM} -C ${PROGRAM} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+if(NOT symbols MATCHES "${HAS}")
+  message(FATAL_ERROR "${PROGRAM} is not the program that is to be audited")
+endif()
+string(REPLACE ";" "," symbols "${symbols}")
+string(REPLACE "\n" ";" symbols "${symbols}")
+foreach(line IN LISTS symbols)
+  if(line MATCHES "__cxa_(throw|begin_catch|allocate_exception|rethrow)|_Unwind_|__gxx_personality|__aeabi_unwind_cpp|typeinfo|__dynamic_cast|[ _](malloc|calloc|realloc|free)(_r)?$|_sbrk|_fopen|_fwrite|_svfprintf|_vfprintf|_dtoa")
+    message(SEND_ERROR "in the program: ${line}")
+  endif()
+endforeach()

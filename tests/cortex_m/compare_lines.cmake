@@ -1,0 +1,20 @@
+# Runs a program in the emulator and compares what it prints, line by line, with a file.
+separate_arguments(emulator UNIX_COMMAND "${EMULATOR}")
+execute_process(COMMAND ${emulator} ${PROGRAM} OUTPUT_VARIABLE printed ERROR_VARIABLE errors RESULT_VARIABLE status
+  TIMEOUT 280)
+# The console of semihosting is the emulator's standard error or output, as its version has it.
+string(APPEND printed "${errors}")
+file(READ ${EXPECTED} expected)
+if(NOT status STREQUAL 0)
+  message(FATAL_ERROR "the program ended with ${status}:\n${printed}")
+endif()
+if(NOT printed STREQUAL expected)
+  string(REPLACE "\n" ";" printed_lines "${printed}")
+  string(REPLACE "\n" ";" expected_lines "${expected}")
+  foreach(got want IN ZIP_LISTS printed_lines expected_lines)
+    if(NOT got STREQUAL want)
+      message(SEND_ERROR "expected: ${want}\n     got: ${got}")
+    endif()
+  endforeach()
+  message(FATAL_ERROR "the lines differ")
+endif()
