@@ -64,6 +64,12 @@ elseif(NOT RUNNEL_STATIC)
   set(RUNNEL_COLD_OPTIONS ${RUNNEL_LITTLE_OPTIMISED})
 endif()
 
+# Tests count in 64 bits what on a 32-bit board fits a size_t; the product's own code is held to narrowing there too.
+add_library(runnel_test_options INTERFACE)
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  target_compile_options(runnel_test_options INTERFACE -Wno-conversion -Wno-sign-compare)
+endif()
+
 # The pure core: neither exceptions nor RTTI, so that it also fits a microcontroller.
 add_library(runnel_core_options INTERFACE)
 target_link_libraries(runnel_core_options INTERFACE runnel_options)
@@ -112,7 +118,7 @@ function(runnel_test name)
     math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")  # checked and hardly optimised, on a machine that may be busy
   endif()
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE runnel_options ${ARG_LINKS} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE runnel_options runnel_test_options ${ARG_LINKS} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE ${RUNNEL_TEST_OPTIONS})
   if(TARGET runnel_test_headers)
     target_precompile_headers(${name} REUSE_FROM runnel_test_headers)

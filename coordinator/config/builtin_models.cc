@@ -376,20 +376,25 @@ layer = [
   { kind = "dense", units = 10 },
 ]
 )toml"},
-      {"har-1dcnn", "nine-channel windows of 128 samples, six activities (UCI HAR); 19 thousand parameters", R"toml(
+      {"har-1dcnn", "nine-channel windows of 128 samples, six activities (UCI HAR); 21 thousand parameters", R"toml(
 name = "har-1dcnn"
 input = [9, 1, 128]  # channels, 1, samples
 classes = 6
+loss = { kind = "softmax", label_smoothing = 0.1 }
 layer = [
-  { kind = "conv1d", units = 32, kernel = 7, stride = 2, padding = 3 },
+  { kind = "conv1d", units = 24, kernel = 11, stride = 2, padding = 5 },
   { kind = "relu" },
-  { kind = "conv1d", units = 48, kernel = 5, padding = 2 },
+  { kind = "conv1d", units = 32, kernel = 9, padding = 4 },
   { kind = "relu" },
   { kind = "max_pool1d", kernel = 2 },
-  { kind = "conv1d", units = 64, kernel = 3, padding = 1 },
-  { kind = "relu" },
-  { kind = "global_avg_pool" },
+  { kind = "dropout", rate = 0.2 },
+  { kind = "conv1d", units = 48, kernel = 7, padding = 3 },
+  { kind = "relu", name = "features" },
+  { kind = "global_avg_pool", name = "mean" },
+  { kind = "global_max_pool", name = "peak", inputs = ["features"] },
+  { kind = "concat", inputs = ["mean", "peak"] },
   { kind = "flatten" },
+  { kind = "dropout", rate = 0.3 },
   { kind = "dense", units = 6 },
 ]
 )toml",

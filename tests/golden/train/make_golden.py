@@ -158,6 +158,7 @@ class Model:
             "relu": F.relu, "relu6": F.relu6, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "gelu": F.gelu,
             "leaky_relu": lambda v: F.leaky_relu(v, float(np.float32(layer.get("slope", 0.01)))),
             "flatten": lambda v: v.flatten(1)[:, :, None, None],
+            "dropout": lambda v: v,  # drops nothing here: which values it drops is for each side to draw
             "global_avg_pool": lambda v: v.mean((2, 3), keepdim=True),
             "global_max_pool": lambda v: v.amax((2, 3), keepdim=True),
             "add": lambda v: sum(inputs[1:], v), "concat": lambda v: torch.cat(inputs, 1),

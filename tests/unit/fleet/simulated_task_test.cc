@@ -58,7 +58,7 @@ TEST(SimulatedTask, MoreDevicesThanSpeakersAreRefused) {
   ASSERT_TRUE(spec.ok());
   const Result<std::unique_ptr<SimulatedTask>> task = SimulatedTask::create(*spec, next_character_model(), 4, 1);
   ASSERT_FALSE(task.ok());
-  EXPECT_NE(task.failure().text().find("speakers"), std::string::npos) << task.failure().text();
+  EXPECT_NE(std::string(task.failure().text()).find("3 speakers"), std::string::npos) << task.failure().text();
 }
 
 }  // namespace

@@ -182,7 +182,7 @@ RC_GTEST_PROP(RoundTrip, PingPongAndBye, (uint64_t nonce, bool finished)) {
 
 RC_GTEST_PROP(RoundTrip, Update, ()) {
   const std::string device = any_text(kNameBytesMax);
-  const size_t count = *rc::gen::oneOf(rc::gen::inRange<size_t>(0, 4), rc::gen::just<size_t>(plan::kTensorsMax));
+  const size_t count = *rc::gen::oneOf(rc::gen::inRange<size_t>(0, 4), rc::gen::just(size_t{plan::kTensorsMax}));
   std::vector<std::string> names(count);
   std::vector<std::vector<uint8_t>> payloads(count);
   Update update;
@@ -229,7 +229,7 @@ RC_GTEST_PROP(RoundTrip, Model, ()) {
   RC_ASSERT(model.spec.name.assign(any_text(47)));
   model.spec.input = {*rc::gen::inRange<uint32_t>(1, 50), 1, 1};
   model.spec.classes = *rc::gen::inRange<uint32_t>(2, 10);
-  const size_t hidden = *rc::gen::oneOf(rc::gen::inRange<size_t>(0, 4), rc::gen::just<size_t>(plan::kLayersMax - 1));
+  const size_t hidden = *rc::gen::oneOf(rc::gen::inRange<size_t>(0, 4), rc::gen::just(size_t{plan::kLayersMax} - 1));
   for (size_t i = 0; i < hidden; ++i) {
     plan::LayerSpec layer{i < 8 ? plan::LayerKind::kDense : plan::LayerKind::kLeakyRelu};
     if (i < 8) layer.units = *rc::gen::inRange<uint32_t>(1, 12);
