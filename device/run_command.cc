@@ -195,8 +195,11 @@ Failure run_device(const RunOptions& options) {
            all.input_count(), all.class_count());
   Result<Examples> examples = split_examples(options, std::move(dataset).value());
   if (!examples) return examples.failure();
-  LocalLayers local_layers(folder + "/local-layers");
+  KeptValues local_layers(folder + "/local-layers");
   if (const Failure bad = local_layers.load(); !bad.ok() && bad.error() != Error::kNotFound)
+    log_line(LogLevel::kWarning, "%s", bad.text());
+  ControlVariates controls(folder + "/control-variates");
+  if (const Failure bad = controls.load(); !bad.ok() && bad.error() != Error::kNotFound)
     log_line(LogLevel::kWarning, "%s", bad.text());
 
   Result<std::unique_ptr<host::Entropy>> entropy = host::Entropy::create();
@@ -242,6 +245,7 @@ Failure run_device(const RunOptions& options) {
     session.training().fine_tune(options.fine_tune_steps);
   }
   session.training().keep_local(local_layers);
+  session.training().keep_controls(controls);
   log_line(LogLevel::kInfo, "connecting to %s", settings.endpoint.c_str());
   RUNNEL_TRY(session.run());
   if (session.stopped())

@@ -32,7 +32,8 @@ EncodingSizes encoding_sizes(const plan::RoundPlan& plan, const plan::ModelLayou
 size_t encoding_bytes(const plan::RoundPlan& plan, const plan::ModelLayout& layout) {
   const EncodingSizes sizes = encoding_sizes(plan, layout);
   const size_t message = sizes.payloads + wire::update_overhead_bytes_max(layout.tensors.size());
-  const size_t received = plan.codec.error_feedback ? layout.parameter_count * sizeof(float) : 0;
+  const bool decodes = plan.codec.error_feedback || plan.training.scaffold_share > 0.0F;
+  const size_t received = decodes ? layout.parameter_count * sizeof(float) : 0;
   return sizes.scratch * sizeof(float) + sizes.payloads + message + std::max(message, received);
 }
 
@@ -59,6 +60,11 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
     if (!evaluation) return evaluation.failure();
     beside.evaluation = *evaluation;
   }
+  const bool controlled = plan.training.scaffold_share > 0.0F && !retry;
+  if (controlled && controls_ == nullptr)
+    return fail(Error::kUnsupported, "a plan with control variates, and nowhere to keep them");
+  if (controlled) beside.controls = ControlVariates::bytes_for(shared.parameter_count);
+  limits.corrects = controlled;
   limits.bytes_beside = Arena::kAlignment + beside.total();
   const Result<train::MemoryPlan> memory = train::training_memory(model.spec, plan.training, limits);
   if (!memory) return Failure(memory.failure()).prefix("model \"%s\"", model.spec.name.c_str());
@@ -82,7 +88,9 @@ Failure TrainingTask::start(const plan::RoundPlan& plan, uint64_t sequence, Byte
     const std::span<const float> kept = local_->before(plan.run, sequence, local_count_);
     std::copy(kept.begin(), kept.end(), begin_.begin() + layout->shared_count);
   }
-  RUNNEL_TRY(trainer->start(begin_, examples_, derive_key(plan.seed, kShufflePart)));
+  correction_ = {};
+  if (controlled) correction_ = controls_->begin(plan, sequence, model.parameters.first(layout->shared_count));
+  RUNNEL_TRY(trainer->start(begin_, examples_, derive_key(plan.seed, kShufflePart), correction_));
   residual_ = std::move(carried.residual);
   if (plan.codec.error_feedback || !residual_.empty()) residual_.resize(layout->shared_count, 0.0F);
   trainer_.emplace(std::move(trainer).value());
@@ -130,7 +138,7 @@ Failure TrainingTask::begin_training() {
   if (!trainer) return trainer.failure();
   trainer_.emplace(std::move(trainer).value());
   phase_ = Phase::kTraining;
-  return trainer_->start(begin_, examples_, derive_key(plan_.seed, kShufflePart));
+  return trainer_->start(begin_, examples_, derive_key(plan_.seed, kShufflePart), correction_);
 }
 
 // A step of fine-tuning, or a batch of its evaluation; never the last of all.
@@ -208,7 +216,8 @@ Result<TrainedUpdate> TrainingTask::finish(const rate::LinkLimits& limits) {
   RUNNEL_ASSERT(active());
   // Before the update is stored: should the device die in between, it trains this one again from where it began.
   if (local_ != nullptr && local_count_ > 0 && !retry_) {
-    if (Failure bad = local_->keep(plan_.run, sequence_, trainer_->local_parameters()); !bad.ok()) {
+    const std::span<const float> kept = trainer_->local_parameters();
+    if (Failure bad = local_->keep(plan_.run, sequence_, {kept.begin(), kept.end()}); !bad.ok()) {
       stop();
       return bad.prefix("the local layers are not kept");
     }
@@ -255,9 +264,17 @@ Result<TrainedUpdate> TrainingTask::encode(const rate::LinkLimits& limits) {
                 : codec::encode_update(decision->codec, layout_, values, seed, payloads, update.tensors, scratch);
   if (!used) return used.failure();
   RUNNEL_TRY(build_message(update, *used, trained));
+  const bool controlled = !correction_.empty();
+  if (!plan_.codec.error_feedback && !controlled) return trained;
+  std::vector<float> received(layout_.parameter_count);
+  RUNNEL_TRY(codec::decode_update(layout_, {update.tensors.begin(), update.tensors.size()}, received));
+  if (controlled) {
+    // What the coordinator gets to see: only then is its mean over devices what the next model tells them.
+    correction_ = {};
+    if (Failure bad = controls_->keep(plan_, sequence_, trainer_->moves(), trainer_->update(), received); !bad.ok())
+      return bad.prefix("the control variates are not kept");
+  }
   if (plan_.codec.error_feedback) {
-    std::vector<float> received(layout_.parameter_count);
-    RUNNEL_TRY(codec::decode_update(layout_, {update.tensors.begin(), update.tensors.size()}, received));
     trained.residual = std::move(residual_);
     for (size_t i = 0; i < received.size(); ++i) trained.residual[i] -= received[i];
   }

@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "device/control_variates.h"
 #include "device/engine/device_engine.h"
-#include "device/local_layers.h"
+#include "device/kept_values.h"
 #include "device/own_evaluation.h"
 #include "runtime/data/example_source.h"
 #include "runtime/plan/round_plan.h"
@@ -26,9 +27,10 @@ struct MemoryBeside {
   size_t model = 0;       // the Model message, which is the caller's
   size_t begin = 0;       // where training begins: a copy, because the next model may come before this one is trained
   size_t carried = 0;     // what earlier updates left to do
+  size_t controls = 0;    // SCAFFOLD's control variates
   size_t evaluation = 0;  // of the device's own, on examples that it keeps back
   size_t encoding = 0;    // of the update, with the message that it becomes
-  size_t total() const { return model + begin + carried + evaluation + encoding; }
+  size_t total() const { return model + begin + carried + controls + evaluation + encoding; }
 };
 
 class TrainingTask {
@@ -47,7 +49,11 @@ class TrainingTask {
 
   // Where the parameters of local layers are kept; without it each update begins with the model's own. It must outlive
   // the task.
-  void keep_local(LocalLayers& local) { local_ = &local; }
+  void keep_local(KeptValues& local) { local_ = &local; }
+
+  // Where SCAFFOLD's control variates are kept; without it, plans that ask for them are refused. They must outlive the
+  // task.
+  void keep_controls(ControlVariates& controls) { controls_ = &controls; }
 
   // Begins. `model` is a Model message that decodes; it is borrowed until finish(), stop() or a failure. What is
   // carried is added to the update before it is compressed; with `retry` nothing is trained, and what is carried is all
@@ -107,7 +113,9 @@ class TrainingTask {
   uint32_t local_count_ = 0;
   Phase phase_ = Phase::kTraining;
   const data::ExampleSource* held_back_ = nullptr;
-  LocalLayers* local_ = nullptr;
+  KeptValues* local_ = nullptr;
+  ControlVariates* controls_ = nullptr;
+  std::span<const float> correction_;  // by them; empty = none
   std::optional<OwnEvaluation> own_evaluation_;
   plan::LocalEvaluation evaluation_;
   plan::RoundPlan plan_;

@@ -96,6 +96,7 @@ void add_optimizer(Options& options, RunConfig& config) {
   options.pass_on("--clip-gradient", config, "largest L2 norm of a step's gradient; 0 = any");
   options.pass_on("--accumulate", config, "minibatches whose gradients make one step");
   options.pass_on("--warmup-rounds", config, "rounds over which the learning rate climbs");
+  options.pass_on("--scaffold-share", config, "SCAFFOLD: the share of the fleet that trains in a round; with --steps");
 }
 
 void add_training(Options& options, RunConfig& config) {

@@ -125,6 +125,10 @@ void add_training_options(CLI::App& command, PlanOverrides& plan) {
   command.add_option("--weight-decay", plan.weight_decay, "0 = none")->group("Training");
   command.add_option("--proximal-mu", plan.proximal_mu, "FedProx's pull towards the round's model; 0 = FedAvg")
       ->group("Training");
+  command
+      .add_option("--scaffold-share", plan.scaffold_share,
+                  "SCAFFOLD: the share of the fleet that trains in a round; 0 = no control variates")
+      ->group("Training");
 }
 
 void add_compression_options(CLI::App& command, PlanOverrides& plan) {
@@ -252,6 +256,7 @@ Failure apply_overrides(const PlanOverrides& given, FleetPlan& plan) {
   override_with(given.momentum, plan.training.momentum);
   override_with(given.weight_decay, plan.training.weight_decay);
   override_with(given.proximal_mu, plan.training.proximal_mu);
+  override_with(given.scaffold_share, plan.training.scaffold_share);
   if (given.codec) {
     Result<plan::CodecId> codec = codec_from_name(*given.codec);
     if (!codec) return Failure(codec.failure()).prefix("--codec");

@@ -26,7 +26,7 @@ struct PlanOverrides {
   std::optional<float> step, keep;
   bool rotate = false, error_feedback = false;
   std::optional<uint32_t> local_epochs, local_steps, batch_size;
-  std::optional<float> learning_rate, learning_rate_end, momentum, weight_decay, proximal_mu;
+  std::optional<float> learning_rate, learning_rate_end, momentum, weight_decay, proximal_mu, scaffold_share;
   std::optional<std::string> schedule, optimizer;
   std::optional<float> beta1, beta2, epsilon, clip_gradient;
   std::optional<uint32_t> accumulate, warmup_rounds;

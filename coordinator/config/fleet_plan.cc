@@ -49,6 +49,7 @@ Failure read_training(TomlTable& table, plan::TrainingSpec& training) {
   RUNNEL_TRY(table.read("epsilon", training.epsilon));
   RUNNEL_TRY(table.read("clip_norm", training.clip_norm));
   RUNNEL_TRY(table.read("accumulate", training.accumulate));
+  RUNNEL_TRY(table.read("scaffold_share", training.scaffold_share));
   RUNNEL_TRY(table.refuse_unread());
   return table.locate(check(training));
 }

@@ -152,6 +152,17 @@ Failure check_together(const FleetPlan& plan) {
                 "over_selection is of synchronous rounds: with policy.mode = buffered it must be 0");
   if (buffered && plan.quorum > policy.buffer)
     return fail(Error::kOutOfRange, "quorum must be at most policy.buffer, %u, not %u", policy.buffer, plan.quorum);
+  if (plan.training.scaffold_share > 0.0F) {
+    // Devices read the fleet's mean gradient off the model that they are sent.
+    if (buffered)
+      return fail(Error::kInvalidArgument,
+                  "training.scaffold_share is of synchronous rounds: policy.mode must be sync");
+    if (plan.server.optimizer != ServerOptimizer::kAvg || plan.server.learning_rate != 1.0)
+      return fail(
+          Error::kInvalidArgument,
+          "training.scaffold_share needs server.optimizer avg with a learning_rate of 1: the model has to move by "
+          "the mean of the updates");
+  }
   if (aggregation.method != AggregationMethod::kKrum) return Error::kOk;
   // Blanchard et al. 2017, proposition 4.2: n >= 2f + 3. Every round must have them, so the quorum says it.
   const uint64_t needed = krum_updates_min(aggregation);

@@ -41,6 +41,8 @@ std::string fleet_plan_toml(const FleetPlan& plan) {
   line("epsilon", toml_float(plan.training.epsilon), "added to the root of the latter");
   line("clip_norm", toml_float(plan.training.clip_norm), "a step's gradient is scaled down to this norm; 0 = not");
   line("accumulate", std::to_string(plan.training.accumulate), "minibatches whose gradients make one step");
+  line("scaffold_share", toml_float(plan.training.scaffold_share),
+       "SCAFFOLD: the share of the fleet that trains in a round; 0 = no control variates");
 
   text += "\n[policy]                        # when updates count: docs/rounds.md\n";
   const PolicySpec& policy = plan.policy;

@@ -41,6 +41,7 @@ Failure BoardTraining::start(const device::StartTraining& request) {
   const plan::RoundPlan& plan = request.plan;
   if (plan.codec.error_feedback || request.retry || !request.carried.residual.empty() || !request.ahead.empty())
     return fail(Error::kUnsupported, "a plan whose updates make up for earlier ones");
+  if (plan.training.scaffold_share > 0.0F) return fail(Error::kUnsupported, "a plan with control variates");
   if (!codec::is_available(plan.codec.codec))
     return fail(Error::kUnsupported, "%s is not in this build", plan::codec_name(plan.codec.codec));
   wire::Model model;

@@ -92,6 +92,15 @@ void draw_server(Dice& dice, coordinator::FleetPlan& plan) {
   }
 }
 
+// Only where the plan allows them; drawn last, so that seeds keep the rest of their plans.
+void draw_control_variates(Dice& dice, coordinator::FleetPlan& plan) {
+  if (!dice.one_in(2)) return;
+  coordinator::FleetPlan with = plan;
+  with.training.local_steps = 3 + dice.up_to(5);
+  with.training.scaffold_share = static_cast<float>(dice.of({0.5, 1.0}));
+  if (coordinator::check(with).ok()) plan = with;
+}
+
 FaultModel draw_faults(Dice& dice) {
   FaultModel faults = every_fault();
   if (dice.one_in(6)) return faults;
@@ -123,6 +132,7 @@ coordinator::FleetPlan draw_plan(uint64_t seed, uint32_t devices) {
     draw_rate(dice, plan);
     draw_rounds(dice, devices, plan);
     draw_server(dice, plan);
+    draw_control_variates(dice, plan);
     if (coordinator::check(plan).ok()) return plan;
   }
 }
@@ -148,7 +158,8 @@ std::string describe(const SimulationOptions& options) {
   std::string text = std::to_string(options.examples.size()) + " devices, " + std::to_string(plan.rounds) +
                      " rounds, " + plan::round_policy_name(plan.policy.policy) + " (staleness_max " +
                      std::to_string(plan.policy.staleness_max) + "), " + plan::codec_name(plan.codec.codec) +
-                     (plan.codec.error_feedback ? " with error feedback" : "") + ", rate " +
+                     (plan.codec.error_feedback ? " with error feedback" : "") +
+                     (plan.training.scaffold_share > 0.0F ? " and control variates" : "") + ", rate " +
                      plan::rate_mode_name(plan.rate.mode) + (plan.rate.deadline ? " with deadline" : "") + ", " +
                      coordinator::aggregation_method_name(plan.aggregation.method) + ", " +
                      coordinator::server_optimizer_name(plan.server.optimizer);

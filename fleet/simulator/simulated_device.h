@@ -72,7 +72,8 @@ struct SimulatedDevice {
   std::unique_ptr<DeviceFlash> flash;      // null while put away
   std::unique_ptr<DeviceProcess> process;  // null while the power is off, or put away
   std::unique_ptr<PutAway> away;
-  std::unique_ptr<device::LocalLayers> local;  // also without power, and put away; null before the first training
+  std::unique_ptr<device::KeptValues> local;  // also without power, and put away; null before the first training
+  std::unique_ptr<device::ControlVariates> controls;  // the same; null unless the plan asks for them
   uint32_t boot = 0;
   std::optional<SimulatedLink> link;         // along a trace; none = the fault model's constant rate
   std::array<uint64_t, 2> constant_bytes{};  // both ways, over a link without a trace

@@ -17,10 +17,11 @@ std::string name_of(const std::string& device, uint64_t sequence) {
 // True if an update depends on nothing but its plan, its device's data and the model that it started from, so that it
 // can be made again from the ledger.
 bool can_be_trained_again(const coordinator::FleetPlan& plan) {
-  return !plan.codec.error_feedback && !plan.rate.deadline && plan.rate.mode == plan::RateMode::kFixed &&
-         plan.policy.policy == plan::RoundPolicy::kSync && plan.policy.staleness_max == 0 &&
-         plan.aggregation.method == coordinator::AggregationMethod::kMean && plan.aggregation.clip_norm == 0.0 &&
-         plan.server.optimizer == coordinator::ServerOptimizer::kAvg && plan.server.learning_rate == 1.0;
+  return plan.training.scaffold_share == 0.0F && !plan.codec.error_feedback && !plan.rate.deadline &&
+         plan.rate.mode == plan::RateMode::kFixed && plan.policy.policy == plan::RoundPolicy::kSync &&
+         plan.policy.staleness_max == 0 && plan.aggregation.method == coordinator::AggregationMethod::kMean &&
+         plan.aggregation.clip_norm == 0.0 && plan.server.optimizer == coordinator::ServerOptimizer::kAvg &&
+         plan.server.learning_rate == 1.0;
 }
 
 }  // namespace

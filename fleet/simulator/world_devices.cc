@@ -148,8 +148,12 @@ void World::train(SimulatedDevice& device, const device::StartTraining& request)
   process.examples = examples_of(device);
   process.task = std::make_unique<device::TrainingTask>(device.name, *process.examples, 0);
   if (layout_.trained_count > layout_.shared_count) {
-    if (device.local == nullptr) device.local = std::make_unique<device::LocalLayers>();
+    if (device.local == nullptr) device.local = std::make_unique<device::KeptValues>();
     process.task->keep_local(*device.local);
+  }
+  if (request.plan.training.scaffold_share > 0.0F) {
+    if (device.controls == nullptr) device.controls = std::make_unique<device::ControlVariates>();
+    process.task->keep_controls(*device.controls);
   }
   if (const Failure bad = process.task->start(request); !bad.ok()) {
     witness_.broken(Promise::kDevicesCanWork, device.name + " cannot train: " + bad.text());

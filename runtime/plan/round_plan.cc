@@ -114,6 +114,18 @@ Failure check(const CodecSpec& codec) {
   return in_range("keep", codec.keep, 1e-4F, 1.0F);
 }
 
+// Control variates are mean gradients, and what a gradient did to the model has to be known.
+static Failure check_scaffold(const TrainingSpec& training) {
+  if (training.local_steps == 0)
+    return fail(Error::kInvalidArgument, "scaffold_share needs local_steps: as many steps on every device");
+  if (training.optimizer != Optimizer::kSgd)
+    return fail(Error::kInvalidArgument, "scaffold_share needs optimizer sgd, not %s",
+                optimizer_name(training.optimizer));
+  if (training.proximal_mu > 0.0F) return fail(Error::kInvalidArgument, "scaffold_share goes without proximal_mu");
+  if (training.clip_norm > 0.0F) return fail(Error::kInvalidArgument, "scaffold_share goes without clip_norm");
+  return Error::kOk;
+}
+
 Failure check(const TrainingSpec& training) {
   RUNNEL_TRY(in_range("learning_rate", training.learning_rate, kLearningRateMin, 100.0F));
   RUNNEL_TRY(in_range("momentum", training.momentum, 0.0F, 0.9999F));
@@ -135,7 +147,9 @@ Failure check(const TrainingSpec& training) {
   RUNNEL_TRY(in_range("epsilon", training.epsilon, 1e-12F, 1.0F));
   RUNNEL_TRY(in_range("clip_norm", training.clip_norm, 0.0F, 1e9F));
   RUNNEL_TRY(count_in_range("accumulate", training.accumulate, 1, 1024));
-  return count_in_range("warmup_rounds", training.warmup_rounds, 0, 1000000);
+  RUNNEL_TRY(count_in_range("warmup_rounds", training.warmup_rounds, 0, 1000000));
+  RUNNEL_TRY(in_range("scaffold_share", training.scaffold_share, 0.0F, 1.0F));
+  return training.scaffold_share > 0.0F ? check_scaffold(training) : Failure(Error::kOk);
 }
 
 Failure check(const RoundPlan& plan) {
@@ -148,6 +162,8 @@ Failure check(const RoundPlan& plan) {
   }
   RUNNEL_TRY(count_in_range("staleness_max", plan.staleness_max, 0, 1000));
   RUNNEL_TRY(count_in_range("offline_updates", plan.offline_updates, 0, 16));
+  if (plan.training.scaffold_share > 0.0F && plan.policy != RoundPolicy::kSync)
+    return fail(Error::kInvalidArgument, "scaffold_share is of synchronous rounds");
   return check(plan.rate);
 }
 

@@ -108,6 +108,10 @@ struct TrainingSpec {
   float clip_norm = 0.0F;      // a step's gradient is scaled down to at most this L2 norm; 0 = not; [0, 1e9]
   uint32_t accumulate = 1;     // minibatches whose gradients make one step; 1..1024
   uint32_t warmup_rounds = 0;  // the learning rate climbs over so many rounds to where the schedule begins; 0..1000000
+  // SCAFFOLD (Karimireddy et al. 2020): the share of the fleet that trains in a round; (0, 1], 0 = no control variates.
+  // Every device has to make as many steps of the same length: it needs local_steps and optimizer sgd, and goes with
+  // neither proximal_mu nor clip_norm.
+  float scaffold_share = 0.0F;
 };
 
 // The learning rate of `round` of `rounds` (1-based): through the warm-up, learning_rate * round / (warmup_rounds + 1);

@@ -68,6 +68,8 @@ class Trainer {
   // Minibatches; with accumulation, several of them move the model once.
   uint32_t steps_done() const { return steps_done_; }
   uint32_t steps_total() const { return steps_total_; }
+  // How often the model was moved in this round.
+  uint32_t moves() const { return moves_; }
 
   // The local model as it is now. Before the last step, looking at it may change the last bits of what follows: steps
   // that waited (Network::apply_deferred_steps) are then applied early. REQUIRES: update() was not called yet in this

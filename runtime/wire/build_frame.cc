@@ -59,8 +59,8 @@ struct BodyBuilder {
             p.rate.budget_bytes, p.rate.resolution, p.rate.weight_ratio, p.rate.deadline, p.rate.save_time,
             p.rate.per_layer, static_cast<uint8_t>(p.rate.late), p.rate.step_ratio_max, m.delta_from,
             static_cast<uint8_t>(p.policy), p.staleness_max, static_cast<uint8_t>(p.offline_updates),
-            static_cast<uint8_t>(t.optimizer), t.beta1, t.beta2, t.epsilon, t.clip_norm, t.accumulate,
-            t.warmup_rounds));
+            static_cast<uint8_t>(t.optimizer), t.beta1, t.beta2, t.epsilon, t.clip_norm, t.accumulate, t.warmup_rounds,
+            t.scaffold_share));
   }
   Offset<schema::Frame> operator()(const ModelRequest& m) {
     return frame(schema::Body::ModelRequest,

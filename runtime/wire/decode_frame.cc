@@ -85,7 +85,8 @@ Result<Message> convert(const schema::RoundPlan& from) {
                       from.epsilon(),
                       from.clip_norm(),
                       from.accumulate(),
-                      from.warmup_rounds()};
+                      from.warmup_rounds(),
+                      from.scaffold_share()};
   to.plan.codec.codec = static_cast<plan::CodecId>(from.codec());
   to.plan.codec.levels = from.levels();
   to.plan.codec.bucket = from.bucket();

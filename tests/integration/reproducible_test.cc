@@ -13,6 +13,8 @@ using Json = nlohmann::json;
 
 const std::vector<std::string> kFourBits = {"--codec", "qsgd", "--bits", "4"};
 const std::vector<std::string> kResidual = {"--codec", "deadzone", "--bits", "0.5", "--error-feedback"};
+const std::vector<std::string> kControls = {"--codec", "dithered", "--bits",           "2",
+                                            "--steps", "8",        "--scaffold-share", "1"};
 
 Json fleet_run(std::vector<std::string> more, const std::string& seed = "11",
                const std::vector<std::string>& codec = kFourBits) {
@@ -79,6 +81,15 @@ TEST(ReproducibleResidual, DevicesAndCoordinatorKilledWithErrorFeedback) {
   EXPECT_EQ(model_of(killed), model_of(undisturbed));
   EXPECT_GE(killed.at("devices").at(1).at("connections").get<int>(), 2) << "the device was not restarted";
   EXPECT_NE(model_of(fleet_run({}, "11", {"--codec", "deadzone", "--bits", "0.5"})), model_of(undisturbed));
+}
+
+// So are its control variates, from before and after its newest update.
+TEST(ReproducibleControls, DevicesAndCoordinatorKilledWithScaffold) {
+  const Json undisturbed = fleet_run({}, "11", kControls);
+  const Json killed = fleet_run(
+      {"--kill-device", "1@3:training", "--kill-device", "2@3:uploading", "--kill-coordinator", "3"}, "11", kControls);
+  EXPECT_EQ(model_of(killed), model_of(undisturbed));
+  EXPECT_GE(killed.at("devices").at(1).at("connections").get<int>(), 2) << "the device was not restarted";
 }
 
 }  // namespace

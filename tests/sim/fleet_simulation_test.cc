@@ -148,6 +148,32 @@ TEST(FleetSimulation, WithErrorFeedbackFaultsDoNotChangeTheModelEither) {
   }
 }
 
+void use_control_variates(SmallFleet& fleet) {
+  fleet.options.plan.codec.codec = plan::CodecId::kDithered;
+  fleet.options.plan.training.local_steps = 6;
+  fleet.options.plan.training.scaffold_share = 1.0F;
+}
+
+// The same for what a device knows of its own gradients and the fleet's: an update that is trained again, because the
+// device died before it was stored, gets the correction that it got before.
+TEST(FleetSimulation, WithControlVariatesFaultsDoNotChangeTheModelEither) {
+  SmallFleet calm(1);
+  use_control_variates(calm);
+  const SimulationReport reference = simulate(calm.options);
+  EXPECT_TRUE(kept_every_promise(reference));
+  calm.options.plan.training.scaffold_share = 0.0F;
+  EXPECT_NE(reference.model, simulate(calm.options).model);
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SmallFleet fleet(seed);
+    use_control_variates(fleet);
+    fleet.options.faults = faults_of(seed);
+    fleet.options.plan.deadline_seconds = 1e6;  // nothing is ever late
+    const SimulationReport report = simulate(fleet.options);
+    ASSERT_TRUE(kept_every_promise(report)) << "seed " << seed;
+    EXPECT_EQ(report.model, reference.model) << "seed " << seed;
+  }
+}
+
 TEST(FleetSimulation, PromisesHoldWithErrorFeedbackWhenUpdatesAreLate) {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     SmallFleet fleet(seed);

@@ -45,7 +45,7 @@ TEST(RandomFleet, SeedsDrawEverythingThatPlansCanSay) {
   std::set<plan::RateMode> modes;
   std::set<coordinator::AggregationMethod> methods;
   std::set<coordinator::ServerOptimizer> optimizers;
-  uint32_t buffered = 0, offline = 0, late = 0;
+  uint32_t buffered = 0, offline = 0, late = 0, controlled = 0;
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     const coordinator::FleetPlan plan = RandomFleet(seed).options.plan;
     codecs.insert(plan.codec.codec);
@@ -55,6 +55,7 @@ TEST(RandomFleet, SeedsDrawEverythingThatPlansCanSay) {
     buffered += plan.policy.policy == plan::RoundPolicy::kBuffered ? 1 : 0;
     offline += plan.policy.offline_updates > 0 ? 1 : 0;
     late += plan.policy.staleness_max > 0 ? 1 : 0;
+    controlled += plan.training.scaffold_share > 0.0F ? 1 : 0;
   }
   EXPECT_EQ(codecs.size(), plan::kCodecCount);
   EXPECT_EQ(modes.size(), plan::kRateModeCount);
@@ -63,6 +64,7 @@ TEST(RandomFleet, SeedsDrawEverythingThatPlansCanSay) {
   EXPECT_GT(buffered, 60U);
   EXPECT_GT(offline, 30U);
   EXPECT_GT(late, 60U);
+  EXPECT_GT(controlled, 30U);
 }
 
 }  // namespace

@@ -79,6 +79,10 @@ TEST_F(FlatcJson, Frames) {
   EXPECT_EQ(json["body"]["accumulate"], 4);
   EXPECT_EQ(json["body"]["warmup_rounds"], 3);
 
+  json = read("frame", "round_plan_scaffold.rnl");
+  EXPECT_EQ(json["body"]["scaffold_share"], 0.375);
+  EXPECT_EQ(json["body"]["local_steps"], 20);
+
   json = read("frame", "model_request.rnl");
   EXPECT_EQ(json["body"]["offset"], 65536);
 

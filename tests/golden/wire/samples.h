@@ -157,6 +157,16 @@ inline RoundPlan round_plan_optimizer() {
   return message;
 }
 
+// And since devices have control variates.
+inline RoundPlan round_plan_scaffold() {
+  RoundPlan message = round_plan_rate();
+  plan::TrainingSpec& training = message.plan.training;
+  training.local_steps = 20;
+  training.proximal_mu = 0.0F;
+  training.scaffold_share = 0.375F;
+  return message;
+}
+
 // A second frame of a kind that frames() has, from the day on which its table grew.
 inline std::vector<FrameSample> grown_frames() {
   return {{"round_plan_dithered.rnl", round_plan_dithered()},
@@ -171,6 +181,7 @@ inline std::vector<FrameSample> grown_frames() {
           {"update_offer_version.rnl", UpdateOffer{kRun, 7, 5, 1234, 0xE3069283U, {}, 4}},
           {"refusal_stale.rnl", Refusal{Reason::kStale, "24 versions behind, 20 count", 7, 0}},
           {"round_plan_optimizer.rnl", round_plan_optimizer()},
+          {"round_plan_scaffold.rnl", round_plan_scaffold()},
           {"bye_come_back.rnl", Bye{ByeCause::kLeaving, 90000}}};
 }
 

@@ -298,6 +298,7 @@ TEST(PlanOptionsTest, SayHowDevicesFollowTheGradient) {
   EXPECT_EQ(plan.training.clip_norm, 1.5F);
   EXPECT_EQ(plan.training.accumulate, 3U);
   EXPECT_EQ(plan.training.warmup_rounds, 2U);
+  EXPECT_EQ(plan_of("--steps 20 --scaffold-share 0.25").training.scaffold_share, 0.25F);
   PlanOverrides given;
   given.optimizer = "sgdm";
   FleetPlan other;

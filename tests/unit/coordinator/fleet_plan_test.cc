@@ -232,6 +232,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "line 2: training.optimizer must be one of sgd, nesterov, adam or adamw, not 'lamb'"},
         BadPlan{"[training]\naccumulate = 0", Error::kOutOfRange, "line 2: accumulate must be"},
         BadPlan{"[training]\nbeta2 = 1.0", Error::kOutOfRange, "line 2: beta2 must be"},
+        BadPlan{"[training]\nscaffold_share = 1.0", Error::kInvalidArgument,
+                "line 2: scaffold_share needs local_steps: as many steps on every device"},
+        BadPlan{"[training]\nscaffold_share = 1.0\nlocal_steps = 9\n[server]\noptimizer = \"adam\"",
+                Error::kInvalidArgument, "training.scaffold_share needs server.optimizer avg"},
+        BadPlan{"[training]\nscaffold_share = 1.0\nlocal_steps = 9\n[policy]\nmode = \"buffered\"",
+                Error::kInvalidArgument, "training.scaffold_share is of synchronous rounds"},
         BadPlan{"[training]\nclip_norm = -1.0", Error::kOutOfRange, "line 2: clip_norm must be"},
         BadPlan{"[rate]\nmode = \"fast\"", Error::kUnknownName, "line 2: rate.mode must be one of fixed, error"},
         BadPlan{"[rate]\nmode = \"budget\"", Error::kOutOfRange, "budget_bytes must be 1..281474976710656, not 0"},
@@ -287,6 +293,15 @@ TEST(FleetPlanTest, WritesWhatItReads) {
   EXPECT_EQ(read->training.warmup_rounds, 9U);
   EXPECT_EQ(read->codec.bucket, 512U);
   EXPECT_EQ(read->codec.exact_coordinates_max, 0U);
+}
+
+TEST(FleetPlanTest, WritesControlVariatesAsItReadsThem) {
+  FleetPlan plan;
+  plan.training.local_steps = 20;
+  plan.training.scaffold_share = 0.1F;
+  Result<FleetPlan> read = parse_fleet_plan(fleet_plan_toml(plan));
+  ASSERT_TRUE(read.ok()) << read.failure().text();
+  EXPECT_EQ(read->training.scaffold_share, 0.1F);
 }
 
 TEST(FleetPlanTest, ASeedMustFitTheFile) {

@@ -1,11 +1,10 @@
 // What a device keeps for itself: local layers, and examples that it only evaluates on.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <filesystem>
 #include <fstream>
 
-#include "device/local_layers.h"
+#include "device/kept_values.h"
 #include "device/training_task.h"
 #include "tests/unit/device/small_task.h"
 
@@ -31,18 +30,18 @@ std::vector<float> values(std::span<const float> from) {
   return {from.begin(), from.end()};
 }
 
-TEST(LocalLayers, SurviveARestartTwoUpdatesDeep) {
+TEST(KeptValues, SurviveARestartTwoUpdatesDeep) {
   const Folder folder;
-  const std::array<float, 3> first = {1.0F, 2.0F, 3.0F};
-  const std::array<float, 3> second = {4.0F, 5.0F, 6.0F};
+  const std::vector<float> first = {1.0F, 2.0F, 3.0F};
+  const std::vector<float> second = {4.0F, 5.0F, 6.0F};
   {
-    LocalLayers local(folder.file());
+    KeptValues local(folder.file());
     EXPECT_EQ(local.load().error(), Error::kNotFound);
     EXPECT_TRUE(local.before(9, 1, 3).empty());
     ASSERT_TRUE(local.keep(9, 1, first).ok());
     ASSERT_TRUE(local.keep(9, 2, second).ok());
   }
-  LocalLayers local(folder.file());
+  KeptValues local(folder.file());
   ASSERT_TRUE(local.load().ok());
   EXPECT_EQ(values(local.before(9, 3, 3)), values(second));
   EXPECT_EQ(values(local.before(9, 2, 3)), values(first)) << "trained again, it begins where it began";
@@ -54,17 +53,37 @@ TEST(LocalLayers, SurviveARestartTwoUpdatesDeep) {
   EXPECT_EQ(values(local.before(9, 2, 3)), values(first)) << "what update 1 left";
 }
 
-TEST(LocalLayers, ADamagedFileIsDropped) {
+TEST(KeptValues, WhatCannotBeWrittenDoesNotCount) {
+  const Folder folder;
+  KeptValues local(folder.file());
+  ASSERT_TRUE(local.keep(9, 1, {1.0F}).ok());
+  const std::filesystem::path away = folder.file() + "-folder";
+  std::filesystem::create_directory(away);
+  KeptValues nowhere((away / "gone" / "local-layers").string());
+  EXPECT_FALSE(nowhere.keep(9, 1, {1.0F}).ok());
+  EXPECT_TRUE(nowhere.before(9, 2, 1).empty());
+  // A folder stands where the new file is to go.
+  const std::string file = folder.file();
+  std::filesystem::rename(file, file + "-kept");
+  std::filesystem::create_directory(file);
+  EXPECT_FALSE(local.keep(9, 2, {2.0F}).ok());
+  std::filesystem::remove(file);
+  std::filesystem::rename(file + "-kept", file);
+  ASSERT_TRUE(local.load().ok());
+  EXPECT_EQ(values(local.before(9, 3, 1)), std::vector<float>{1.0F});
+}
+
+TEST(KeptValues, ADamagedFileIsDropped) {
   const Folder folder;
   {
-    LocalLayers local(folder.file());
-    ASSERT_TRUE(local.keep(9, 1, std::array{1.0F, 2.0F}).ok());
+    KeptValues local(folder.file());
+    ASSERT_TRUE(local.keep(9, 1, {1.0F, 2.0F}).ok());
   }
   std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(42);
   file.put('x');
   file.close();
-  LocalLayers local(folder.file());
+  KeptValues local(folder.file());
   EXPECT_EQ(local.load().error(), Error::kCorrupt);
   EXPECT_TRUE(local.before(9, 2, 2).empty());
   std::filesystem::resize_file(folder.file(), 7);
@@ -84,7 +103,7 @@ struct PersonalTask : SmallTask {
     model.assign(built->begin(), built->end());
   }
 
-  std::vector<uint8_t> train_with(LocalLayers& local, uint64_t sequence) const {
+  std::vector<uint8_t> train_with(KeptValues& local, uint64_t sequence) const {
     TrainingTask task("d", *examples, 0);
     task.keep_local(local);
     EXPECT_TRUE(task.start(plan(1), sequence, model).ok());
@@ -102,7 +121,7 @@ struct PersonalTask : SmallTask {
 TEST(Personalization, LocalLayersGoOnAndDoNotTravel) {
   const PersonalTask task;
   ASSERT_LT(task.layout.shared_count, task.layout.parameter_count);
-  LocalLayers local;
+  KeptValues local;
   const std::vector<uint8_t> first = task.train_with(local, 1);
   wire::Update update;
   ASSERT_TRUE(wire::decode_update(first, update).ok());
@@ -116,7 +135,7 @@ TEST(Personalization, LocalLayersGoOnAndDoNotTravel) {
   EXPECT_NE(values(local.before(1, 3, count)), after_first) << "it goes on from there";
   // Killed before update 2 was stored, the device trains it again: the same bytes.
   EXPECT_EQ(task.train_with(local, 2), second);
-  LocalLayers anew;
+  KeptValues anew;
   EXPECT_NE(task.train_with(anew, 2), second) << "else the local layers made no difference";
 }
 

@@ -93,14 +93,15 @@ TEST(CommandLine, PassesRoundRulesOn) {
 
 TEST(CommandLine, PassesTheDevicesOptimizerOn) {
   for (const char* command : {"run", "demo"}) {
-    const CommandLine line = good({command, "--optimizer", "adamw", "--beta1", "0.8", "--beta2", "0.99", "--epsilon",
-                                   "1e-6", "--clip-gradient", "1", "--accumulate", "4", "--warmup-rounds", "2"});
-    EXPECT_THAT(
-        line.config.plan_options,
-        ::testing::UnorderedElementsAre(::testing::Pair("--optimizer", "adamw"), ::testing::Pair("--beta1", "0.8"),
-                                        ::testing::Pair("--beta2", "0.99"), ::testing::Pair("--epsilon", "1e-6"),
-                                        ::testing::Pair("--clip-gradient", "1"), ::testing::Pair("--accumulate", "4"),
-                                        ::testing::Pair("--warmup-rounds", "2")));
+    const CommandLine line =
+        good({command, "--optimizer", "adamw", "--beta1", "0.8", "--beta2", "0.99", "--epsilon", "1e-6",
+              "--clip-gradient", "1", "--accumulate", "4", "--warmup-rounds", "2", "--scaffold-share", "1"});
+    EXPECT_THAT(line.config.plan_options,
+                ::testing::UnorderedElementsAre(
+                    ::testing::Pair("--optimizer", "adamw"), ::testing::Pair("--beta1", "0.8"),
+                    ::testing::Pair("--beta2", "0.99"), ::testing::Pair("--epsilon", "1e-6"),
+                    ::testing::Pair("--clip-gradient", "1"), ::testing::Pair("--accumulate", "4"),
+                    ::testing::Pair("--warmup-rounds", "2"), ::testing::Pair("--scaffold-share", "1")));
   }
 }
 

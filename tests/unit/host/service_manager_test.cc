@@ -19,7 +19,7 @@ namespace {
 class Manager {
  public:
   // `name` as in $NOTIFY_SOCKET.
-  explicit Manager(const std::string& name) {
+  explicit Manager(const std::string& name) : name_(name) {
     socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -32,6 +32,7 @@ class Manager {
   }
   ~Manager() {
     ::close(socket_);
+    if (name_[0] != '@') std::filesystem::remove(name_);
     for (const char* variable : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(variable);
   }
   Manager(const Manager&) = delete;
@@ -46,6 +47,7 @@ class Manager {
   }
 
  private:
+  std::string name_;
   int socket_ = -1;
 };
 

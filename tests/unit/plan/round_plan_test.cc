@@ -132,6 +132,31 @@ TEST(Check, OnlyThreeCodecsHaveAStep) {
   }
 }
 
+TEST(Check, ControlVariatesNeedStepsThatAreKnown) {
+  RoundPlan plan = good_plan();
+  plan.training.scaffold_share = 0.5F;
+  const auto refused = [](const RoundPlan& bad, const char* word) {
+    EXPECT_EQ(check(bad).error(), Error::kInvalidArgument);
+    EXPECT_NE(std::string(check(bad).text()).find(word), std::string::npos) << check(bad).text();
+  };
+  refused(plan, "local_steps");
+  plan.training.local_steps = 10;
+  EXPECT_TRUE(check(plan).ok()) << check(plan).text();
+  expect_range(plan.training, &TrainingSpec::scaffold_share, "scaffold_share", 0.0F, 1.0F);
+  RoundPlan bad = plan;
+  bad.training.optimizer = Optimizer::kAdam;
+  refused(bad, "sgd, not adam");
+  bad = plan;
+  bad.training.proximal_mu = 0.1F;
+  refused(bad, "proximal_mu");
+  bad = plan;
+  bad.training.clip_norm = 1.0F;
+  refused(bad, "clip_norm");
+  bad = plan;
+  bad.policy = RoundPolicy::kBuffered;
+  refused(bad, "synchronous");
+}
+
 TEST(Check, TrainingRanges) {
   expect_range(&TrainingSpec::learning_rate, "learning_rate", 1e-9F, 100.0F);
   expect_range(&TrainingSpec::momentum, "momentum", 0.0F, 0.9999F);

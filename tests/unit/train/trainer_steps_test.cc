@@ -182,8 +182,6 @@ TEST(TrainerSteps, ACorrectionIsAddedToEveryGradient) {
   EXPECT_EQ(trainer->start(global, source, 9, correction).error(), Error::kShape) << "it was not planned for";
 }
 
-// Two devices that each see one side of the data: with control variates that know both, a device's steps follow the
-// mean of both sides.
 TEST(TrainerSteps, ScaffoldsControlBecomesTheMeanGradient) {
   const std::vector<float> global_control{1.0F, -2.0F};
   std::vector<float> local_control{0.5F, 0.25F};
@@ -192,12 +190,55 @@ TEST(TrainerSteps, ScaffoldsControlBecomesTheMeanGradient) {
   EXPECT_EQ(correction, (std::vector<float>{0.5F, -2.25F}));
   // Four steps of 0.1 along gradients 3 and -1, as corrected.
   const std::vector<float> update{-0.4F * 3.5F, -0.4F * -3.25F};
-  std::vector<float> change(2);
-  scaffold_next_control(global_control, update, 4, 0.1F, local_control, change);
+  std::vector<float> halfway = local_control;
+  scaffold_local_control(global_control, update, 0.1 * scaffold_weight(4, 0.0F), 1.0, local_control);
   EXPECT_NEAR(local_control[0], 3.0F, 1e-5);
   EXPECT_NEAR(local_control[1], -1.0F, 1e-5);
-  EXPECT_NEAR(change[0], 2.5F, 1e-5);
-  EXPECT_NEAR(change[1], -1.25F, 1e-5);
+  scaffold_local_control(global_control, update, 0.4, 0.5, halfway);
+  EXPECT_NEAR(halfway[0], 1.75F, 1e-5);
+  EXPECT_NEAR(halfway[1], -0.375F, 1e-5);
+  EXPECT_EQ(scaffold_rate(update, update), 1.0);
+  EXPECT_NEAR(scaffold_rate(std::array{3.0F, 4.0F}, std::array{0.0F, 0.0F}), 0.5, 1e-12) << "all of it is lost";
+  EXPECT_NEAR(scaffold_rate(std::array{3.0F, 4.0F}, std::array{-5.0F, 10.0F}), 0.2, 1e-12);
+}
+
+TEST(TrainerSteps, ScaffoldKnowsHowFarMomentumCarries) {
+  for (const float momentum : {0.0F, 0.5F, 0.9F, 0.9999F}) {
+    for (const uint32_t steps : {1U, 2U, 7U, 1000U}) {
+      double velocity = 0.0;
+      double walked = 0.0;
+      for (uint32_t step = 0; step < steps; ++step) {
+        velocity = double{momentum} * velocity + 1.0;
+        walked += velocity;
+      }
+      EXPECT_NEAR(scaffold_weight(steps, momentum) / walked, 1.0, 1e-6) << momentum << ", " << steps << " steps";
+    }
+  }
+}
+
+// The paper's line for the server, c <- c + |S| / N (mean gradient - c), once a round.
+TEST(TrainerSteps, ScaffoldsFleetControlFollowsTheGlobalModel) {
+  const std::vector<float> begin{0.5F, 1.0F};
+  const std::vector<float> gradient{2.0F, -1.0F};
+  std::vector<float> at_once{1.0F, 1.0F};
+  std::vector<float> by_rounds = at_once;
+  std::vector<float> expected = at_once;
+  std::vector<float> before = begin;
+  constexpr uint32_t kRounds = 3;
+  for (uint32_t round = 0; round < kRounds; ++round) {
+    std::vector<float> now = before;
+    for (size_t i = 0; i < now.size(); ++i) {
+      now[i] -= 0.25F * gradient[i];
+      expected[i] += 0.5F * (gradient[i] - expected[i]);
+    }
+    scaffold_global_control(before, now, 0.25, 0.5, 1, by_rounds);
+    before = now;
+  }
+  scaffold_global_control(begin, before, kRounds * 0.25, 0.5, kRounds, at_once);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_NEAR(by_rounds[i], expected[i], 1e-6);
+    EXPECT_NEAR(at_once[i], expected[i], 1e-6);
+  }
 }
 
 TEST(TrainerSteps, FrozenLayersStayAndCostNoActivations) {

@@ -62,6 +62,7 @@ class Describer {
     real("clip_norm", m.plan.training.clip_norm);
     number("accumulate", m.plan.training.accumulate);
     number("warmup_rounds", m.plan.training.warmup_rounds);
+    real("scaffold_share", m.plan.training.scaffold_share);
     number("rate_mode", static_cast<uint64_t>(m.plan.rate.mode));
     real("contraction", m.plan.rate.contraction);
     real("k", m.plan.rate.k);

@@ -194,6 +194,17 @@ TEST(FrameLimits, RoundPlanOptimizers) {
   bad([](T& t) { t.accumulate = 0; }, "accumulate");
   bad([](T& t) { t.accumulate = 1025; }, "accumulate");
   bad([](T& t) { t.warmup_rounds = 1000001; }, "warmup_rounds");
+  expect_good(with([](T& t) {
+    t.scaffold_share = 1.0F;
+    t.local_steps = 3;
+    t.proximal_mu = 0.0F;
+  }));
+  expect_bad(with([](T& t) {
+               t.scaffold_share = 1.0F;
+               t.local_steps = 0;
+             }),
+             Error::kInvalidArgument, "RoundPlan: scaffold_share needs local_steps");
+  bad([](T& t) { t.scaffold_share = 1.5F; }, "scaffold_share");
   expect_bad(with([](T& t) { t.clip_norm = kNan; }), Error::kNotFinite, "RoundPlan: clip_norm");
 }
 
@@ -250,6 +261,7 @@ TEST(FrameLimits, ARoundPlanOfBeforeTheCodersHasTheirDefaults) {
   EXPECT_EQ(training.clip_norm, 0.0F);
   EXPECT_EQ(training.accumulate, 1U);
   EXPECT_EQ(training.warmup_rounds, 0U);
+  EXPECT_EQ(training.scaffold_share, 0.0F);
 }
 
 ExactBytes model_chunk(uint64_t offset, uint64_t total, size_t bytes) {

@@ -135,6 +135,13 @@ RC_GTEST_PROP(RoundTrip, RoundPlan, ()) {
   rate.late = any<bool>() ? plan::LatePolicy::kKeep : plan::LatePolicy::kSend;
   rate.step_ratio_max = any_real(1.0F, 1e9F);
   message.plan.policy = *rc::gen::element(plan::RoundPolicy::kSync, plan::RoundPolicy::kBuffered);
+  if (plan::TrainingSpec& t = message.plan.training; *rc::gen::inRange<int>(0, 4) == 0) {
+    t.scaffold_share = any_real(0.001F, 1.0F);
+    t.local_steps = std::max(t.local_steps, 1U);
+    t.optimizer = plan::Optimizer::kSgd;
+    t.proximal_mu = t.clip_norm = 0.0F;
+    message.plan.policy = plan::RoundPolicy::kSync;
+  }
   message.plan.staleness_max = *rc::gen::inRange<uint32_t>(0, 1001);
   message.plan.offline_updates = *rc::gen::inRange<uint32_t>(0, 17);
   expect_round_trip(message);

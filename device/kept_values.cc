@@ -1,4 +1,4 @@
-#include "device/local_layers.h"
+#include "device/kept_values.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,7 +6,6 @@
 #include "runtime/base/bytes.h"
 #include "runtime/base/crc32c.h"
 #include "runtime/host/file_bytes.h"
-#include "runtime/plan/model_spec.h"
 
 namespace runnel::device {
 namespace {
@@ -14,18 +13,18 @@ namespace {
 constexpr uint32_t kMagic = 0x4C4C4E52;  // "RNLL"
 constexpr uint32_t kFormat = 1;
 constexpr size_t kHeaderBytes = 40;  // magic, format, run, two of sequence and count
-constexpr uint64_t kFileBytesMax = kHeaderBytes + 2 * sizeof(float) * uint64_t{plan::kParametersMax} + 4;
+constexpr uint64_t kFileBytesMax = kHeaderBytes + 2 * sizeof(float) * uint64_t{KeptValues::kCountMax} + 4;
 
 }  // namespace
 
-Failure LocalLayers::load() {
+Failure KeptValues::load() {
   run_ = 0;
   states_ = {};
   if (path_.empty()) return Error::kNotFound;
   const Result<std::vector<uint8_t>> file = host::read_file(path_, kFileBytesMax);
   if (!file) return file.failure();
   const std::vector<uint8_t>& bytes = *file;
-  const Failure damaged = fail(Error::kCorrupt, "%s: damaged; local layers begin anew", path_.c_str());
+  const Failure damaged = fail(Error::kCorrupt, "%s: damaged; what it kept begins anew", path_.c_str());
   if (bytes.size() < kHeaderBytes + 4 || load_le<uint32_t>(bytes.data()) != kMagic ||
       load_le<uint32_t>(&bytes[4]) != kFormat ||
       load_le<uint32_t>(&bytes[bytes.size() - 4]) != crc32c(ByteView(bytes).first(bytes.size() - 4))) {
@@ -45,7 +44,7 @@ Failure LocalLayers::load() {
   return Error::kOk;
 }
 
-std::span<const float> LocalLayers::before(uint64_t run, uint64_t sequence, size_t count) const {
+std::span<const float> KeptValues::before(uint64_t run, uint64_t sequence, size_t count) const {
   if (run != run_) return {};
   for (const State& state : states_) {
     if (state.sequence != 0 && state.sequence < sequence && state.values.size() == count) return state.values;
@@ -53,24 +52,20 @@ std::span<const float> LocalLayers::before(uint64_t run, uint64_t sequence, size
   return {};
 }
 
-Failure LocalLayers::keep(uint64_t run, uint64_t sequence, std::span<const float> values) {
-  const uint64_t run_before = run_;
-  const std::array<State, 2> before = states_;
+Failure KeptValues::keep(uint64_t run, uint64_t sequence, std::vector<float> values) {
   if (run != run_) states_ = {};
   run_ = run;
   if (states_[0].sequence != 0 && states_[0].sequence < sequence) states_[1] = std::move(states_[0]);
-  states_[0] = {sequence, {values.begin(), values.end()}};
+  states_[0] = {sequence, std::move(values)};
   Failure written = write();
-  if (!written.ok()) {
-    run_ = run_before;
-    states_ = before;
-  }
+  if (!written.ok()) static_cast<void>(load().ok());  // what is lost in memory is still there
   return written;
 }
 
-Failure LocalLayers::write() const {
+Failure KeptValues::write() const {
   if (path_.empty()) return Error::kOk;
   std::vector<uint8_t> bytes(kHeaderBytes);
+  bytes.reserve(kHeaderBytes + (states_[0].values.size() + states_[1].values.size()) * sizeof(float) + 4);
   store_le<uint32_t>(bytes.data(), kMagic);
   store_le<uint32_t>(&bytes[4], kFormat);
   store_le<uint64_t>(&bytes[8], run_);
