@@ -23,6 +23,7 @@ DeviceSession::DeviceSession(const SessionSettings& settings, Outbox& outbox, co
       dump_(dump),
       training_gate_(settings.training_conditions),
       link_gate_(settings.link_conditions),
+      look_at_(settings.conditions == nullptr ? kNever : Instant{}),
       engine_(settings.engine, outbox, rng, clock_.now(), keeper),
       task_(std::string(settings.engine.name.view()), examples, settings.training_bytes_max) {}
 
@@ -41,8 +42,7 @@ Failure DeviceSession::run_loop() {
     look_at_conditions(now);
     tell_wall_clock(now);
     engine_.handle_timeout(now);
-    const bool training = task_.active() && engine_.may_train();
-    if (training) train_one_step(now);
+    if (training_goes_on()) train_one_step(now);
     while (const std::optional<Action> action = engine_.poll_action(now)) carry_out(*action, now);
     uplink_.flush();
     report();
@@ -57,6 +57,8 @@ Failure DeviceSession::run_loop() {
     Duration pause = host::DeviceLink::kForever;
     const Instant next = std::min({engine_.next_timeout(), uplink_.next_timeout(), look_at_, service_.next_timeout()});
     if (next != kNever) pause = std::max(Duration::zero(), next - clock_.now());
+    // A training may have begun just now.
+    const bool training = training_goes_on();
     if (training || uplink_.congested())
       pause = std::min<Duration>(pause, training ? Duration::zero() : milliseconds(20));
     RUNNEL_TRY(link_.wait(pause));
@@ -72,7 +74,7 @@ void DeviceSession::tell_wall_clock(Instant now) {
 
 // Asks now and then whether the device's condition allows training and being connected.
 void DeviceSession::look_at_conditions(Instant now) {
-  if (settings_.conditions == nullptr || now < look_at_) return;
+  if (now < look_at_) return;
   look_at_ = now + settings_.look_every;
   const Observed observed = settings_.conditions->observe();
   const bool training_changed = training_gate_.update(observed);

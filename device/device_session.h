@@ -53,6 +53,7 @@ class DeviceSession : private host::UplinkListener {
   void on_uplink_down(Instant now, host::UplinkLoss loss, const char* why) override;
   void on_frame(Instant now, ByteView frame) override;
   void carry_out(const Action& action, Instant now);
+  bool training_goes_on() const { return task_.active() && engine_.may_train(); }
   void train_one_step(Instant now);
   void report_evaluation();
   void log_decision(const TrainedUpdate& update, const rate::LinkLimits& limits) const;
@@ -69,7 +70,7 @@ class DeviceSession : private host::UplinkListener {
   host::ServiceManager service_;
   Gate training_gate_;
   Gate link_gate_;
-  Instant look_at_{};
+  Instant look_at_;  // at the conditions; never without any
   Instant tell_clock_at_{};
   DeviceEngine engine_;
   TrainingTask task_;

@@ -24,6 +24,7 @@ wire::Reason reason_of(Error error) {
     case Error::kNotFinite:
       return wire::Reason::kNotFinite;
     case Error::kLimit:
+    case Error::kOutOfRange:
       return wire::Reason::kLimit;
     case Error::kUnsupported:
       return wire::Reason::kCodec;

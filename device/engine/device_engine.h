@@ -210,7 +210,7 @@ class DeviceEngine {
   void report(std::optional<RateReport> report);
   void begin_plan(Instant now);
   void store_update(Instant now);
-  enum class Fate : uint8_t { kTaken, kLate, kRefused, kUnwanted };
+  enum class Fate : uint8_t { kTaken, kLate, kRefused, kUnwanted, kUnusable };
   void give_up_upload(Instant now);
   bool read_chunk(Instant now, uint64_t bytes);
   ByteView sent_chunk(Instant now, uint64_t bytes);

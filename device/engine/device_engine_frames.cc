@@ -228,7 +228,10 @@ void DeviceEngine::on(Instant now, const wire::Refusal& refusal) {
          static_cast<unsigned long long>(refusal.sequence), outbox_.front()->round, wire::reason_name(refusal.reason),
          static_cast<int>(detail.size()), detail.data());
   const bool late = refusal.reason == wire::Reason::kRoundClosed || refusal.reason == wire::Reason::kStale;
+  const bool unusable = refusal.reason == wire::Reason::kShape || refusal.reason == wire::Reason::kNotFinite ||
+                        refusal.reason == wire::Reason::kLimit;
   settle_update(now, late                                          ? Fate::kLate
+                     : unusable                                    ? Fate::kUnusable
                      : refusal.reason == wire::Reason::kUnknownRun ? Fate::kUnwanted
                                                                    : Fate::kRefused);
 }

@@ -91,7 +91,8 @@ void DeviceEngine::reset_upload() {
   upload_high_bytes_ = 0;
 }
 
-// Its fate is known. One that is refused for good belongs into the next update if the plan said so.
+// Its fate is known. One that is refused for good belongs into the next update if the plan said so; but not one whose
+// numbers nobody can use, for the next would be no better.
 void DeviceEngine::settle_update(Instant now, Fate fate) {
   const OutboxEntry entry = *outbox_.front();
   if (fate == Fate::kLate) give_up_upload(now);
@@ -102,13 +103,19 @@ void DeviceEngine::settle_update(Instant now, Fate fate) {
     notice(Kind::kUpdateRefused, "update %llu is kept: the next one makes up for it",
            static_cast<unsigned long long>(entry.sequence));
   }
+  const bool forget = fate == Fate::kUnusable && entry.carries;
+  if (forget) {
+    notice(Kind::kUpdateRefused, "update %llu is dropped, with all that earlier ones left to make up for",
+           static_cast<unsigned long long>(entry.sequence));
+  }
   report(rate_.handle_outcome(now, entry.sequence,
                               fate == Fate::kTaken  ? UploadOutcome::kInTime
                               : fate == Fate::kLate ? UploadOutcome::kLate
                                                     : UploadOutcome::kRefused,
                               keep));
-  if (const Failure bad =
-          keep ? outbox_.give_back(entry.sequence, rate_.state()) : outbox_.settle(entry.sequence, rate_.state());
+  if (const Failure bad = keep     ? outbox_.give_back(entry.sequence, rate_.state())
+                          : forget ? outbox_.fold(entry.sequence, {})
+                                   : outbox_.settle(entry.sequence, rate_.state());
       !bad.ok()) {
     // Still marked as pending on disk. Offering it again is harmless: the coordinator knows that it has it.
     notice(Kind::kStorage, "the outbox could not be cleared: %s", bad.text());

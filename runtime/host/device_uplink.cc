@@ -17,6 +17,7 @@ void DeviceUplink::turn(Instant now, UplinkListener& listener) {
   take_messages(now, listener);
   take_channel_events(now, listener);
   channel_.handle_timeout(now);
+  take_channel_events(now, listener);  // of that: nothing else would wake the caller for them
   flush();
 }
 

@@ -8,4 +8,9 @@ namespace runnel::host {
 void install_stop_signals();
 bool stop_requested();
 
+// Readable from a signal on until it is drained, so that a wait does not sleep through one that came just before it;
+// -1 while no signals are installed.
+int stop_signal_fd();
+void drain_stop_signal();
+
 }  // namespace runnel::host

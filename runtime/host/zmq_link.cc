@@ -8,6 +8,8 @@
 #include <limits>
 #include <vector>
 
+#include "runtime/host/stop_signal.h"
+
 namespace runnel::host {
 namespace {
 
@@ -48,13 +50,14 @@ ZmqContext::~ZmqContext() {
 
 Failure wait_on_sockets(std::span<void* const> sockets, Duration timeout, std::span<WaitFd> extra) {
   std::vector<zmq_pollitem_t> items;
-  items.reserve(sockets.size() + extra.size());
+  items.reserve(sockets.size() + extra.size() + 1);
   for (void* socket : sockets) items.push_back({socket, 0, ZMQ_POLLIN, 0});
   for (WaitFd& wait : extra) {
     wait.readable = wait.writable = false;
     const int wanted = (wait.want_read ? ZMQ_POLLIN : 0) | (wait.want_write ? ZMQ_POLLOUT : 0);
     items.push_back({nullptr, wait.fd, static_cast<short>(wanted), 0});
   }
+  if (const int fd = stop_signal_fd(); fd >= 0) items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
   const int count = zmq_poll(items.data(), static_cast<int>(items.size()), poll_ms(timeout));
   if (count < 0) {
     if (zmq_errno() == EINTR) return Error::kOk;
@@ -65,6 +68,7 @@ Failure wait_on_sockets(std::span<void* const> sockets, Duration timeout, std::s
     extra[i].readable = extra[i].want_read && (found & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0;
     extra[i].writable = extra[i].want_write && (found & (ZMQ_POLLOUT | ZMQ_POLLERR)) != 0;
   }
+  if (items.size() > sockets.size() + extra.size() && items.back().revents != 0) drain_stop_signal();
   return Error::kOk;
 }
 

@@ -124,10 +124,10 @@ class Played {
     link_up();
   }
   void advance(Duration time) { now_ += time; }
-  void refuse(uint64_t sequence) {
+  void refuse(uint64_t sequence, wire::Reason reason = wire::Reason::kRoundClosed) {
     wire::Refusal refusal;
-    refusal.reason = wire::Reason::kRoundClosed;
-    refusal.detail = "too late";
+    refusal.reason = reason;
+    refusal.detail = "it cannot be taken";
     refusal.sequence = sequence;
     say(refusal);
   }

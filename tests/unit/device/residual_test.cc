@@ -49,6 +49,22 @@ TEST(Residual, WhetherAnOvertakenUpdateCountedIsAskedBeforeTheNextMakesUpForIt) 
   EXPECT_EQ(second->carried.returned, (std::vector<uint64_t>{1}));
 }
 
+// What nobody can use now would be no better in the next update, nor would what was left over of it.
+TEST(Residual, AnUpdateThatCannotBeUsedIsNotCarried) {
+  for (const wire::Reason reason : {wire::Reason::kLimit, wire::Reason::kNotFinite, wire::Reason::kShape}) {
+    Played device(true);
+    const StartTraining first = device.plan_round(1);
+    device.finish(first);
+    device.refuse(first.sequence, reason);
+    EXPECT_FALSE(device.outbox().pending());
+    const StartTraining second = device.plan_round(2);
+    EXPECT_TRUE(second.carried.residual.empty());
+    EXPECT_TRUE(second.carried.returned.empty());
+    device.finish(second);
+    EXPECT_EQ(device.outbox().front()->sequence, second.sequence);
+  }
+}
+
 TEST(Residual, WithoutErrorFeedbackARefusedUpdateIsForgotten) {
   Played device(false);
   const StartTraining first = device.plan_round(1);

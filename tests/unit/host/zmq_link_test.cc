@@ -15,6 +15,8 @@
 #include "runtime/host/coordinator_link.h"
 #include "runtime/host/device_link.h"
 #include "runtime/host/monotonic_clock.h"
+#include "runtime/host/stop_signal.h"
+#include "runtime/host/zmq_link.h"
 #include "tests/unit/host/channel_pair.h"
 
 namespace runnel::host {
@@ -374,6 +376,28 @@ TEST_F(ZmqLinkTest, ASecureSessionOutlivesItsConnectionsAndTheCoordinator) {
   ASSERT_TRUE(channel.send(bytes_of("who is there?")).ok());  // lost; answered by a hint
   ASSERT_TRUE(pump([&] { return channel.counters().handshakes_resumed == 1; }));
   ASSERT_TRUE(talk("after the restart"));
+}
+
+// Else a program that is told to stop a moment before it waits would sleep on until something else happens.
+TEST_F(ZmqLinkTest, AStopThatCameJustBeforeTheWaitEndsIt) {
+  const auto before_int = std::signal(SIGINT, SIG_DFL);
+  const auto before_term = std::signal(SIGTERM, SIG_DFL);
+  install_stop_signals();
+  std::raise(SIGTERM);
+  EXPECT_TRUE(stop_requested());
+  EXPECT_TRUE(coordinator_->wait(DeviceLink::kForever).ok());
+  // Once: what a program does in its last moments may wait again.
+  int quick = 0;
+  for (int i = 0; i < 20; ++i) {
+    WaitFd nothing;
+    nothing.fd = stop_signal_fd();
+    nothing.want_read = true;
+    EXPECT_TRUE(wait_on_sockets({}, milliseconds(1), {&nothing, 1}).ok());
+    quick += nothing.readable ? 1 : 0;
+  }
+  EXPECT_EQ(quick, 0);
+  std::signal(SIGINT, before_int);
+  std::signal(SIGTERM, before_term);
 }
 
 }  // namespace
